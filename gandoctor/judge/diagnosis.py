@@ -1,0 +1,96 @@
+"""The diagnosis of one run: what the judge makes of the findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gandoctor.findings import Finding, Kind, Param, State
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.view import RunView
+    from gandoctor.run import Run, Scalar
+
+
+class Verdict(StrEnum):
+    HEALTHY = "healthy"
+    WARNING = "warning"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding with its id within the run ("GD201-1") and how likely it is right (0 to 1)."""
+
+    id: str
+    finding: Finding
+    confidence: float
+    confidence_source: str  # "prior" or "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One line a code: whether it was examined and, if not, why and what to log."""
+
+    code: str
+    state: State
+    reason: str = ""
+    detail: str = ""
+    log_next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One knob, from this run's value (None where unknown) to the proposed one."""
+
+    knob: str
+    old: Scalar
+    new: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A remedy of a rule, filled in for this run. Texts stay in the rule file, by code and id."""
+
+    id: str
+    code: str
+    changes: tuple[Change, ...] = ()
+    lab: tuple[int, int, int, int] | None = None  # cured, tried, control cured, control tried
+    params: dict[str, Param] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The snapshot to keep: its step, its file where one was found, and why it."""
+
+    step: int
+    file: Path | None
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything that a report may show of one run.
+
+    views: one a pair of networks. findings: worst first. chain: (cause id, effect id).
+    known_at_step: the earliest step at which the primary symptom could have been known.
+    log_next: at most three signals, the most telling first.
+    """
+
+    run: Run
+    views: tuple[RunView, ...]
+    verdict: Verdict
+    examined: tuple[Kind, ...]
+    findings: tuple[Judged, ...]
+    primary: Judged | None
+    chain: tuple[tuple[str, str], ...]
+    coverage: tuple[Coverage, ...]
+    prescription: tuple[Remedy, ...]
+    best_snapshot: Snapshot | None
+    known_at_step: int | None
+    log_next: tuple[str, ...]
+    thresholds_version: str
