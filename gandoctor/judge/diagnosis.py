@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
+    """What the run comes to; HEALTHY says no more than: no illness seen in what was logged."""
+
     HEALTHY = "healthy"
     WARNING = "warning"
     FAILING = "failing"

@@ -163,7 +163,7 @@ def _counts(values: Values) -> bool:
     finite = values[np.isfinite(values)]
     if len(finite) < 0.9 * len(values) or not len(finite) or finite.min() < 0 or finite.max() > 2**53:
         return False
-    return len(finite) < 3 or np.count_nonzero(np.diff(finite) < 0) <= 0.5 * len(finite)
+    return len(finite) < 3 or bool(np.count_nonzero(np.diff(finite) < 0) <= 0.5 * len(finite))
 
 
 def _filled(rows: Steps, column: tuple[Steps, Values]) -> Values:
@@ -193,7 +193,8 @@ def _unrolled(epochs: Values, counts: Values) -> Values:
     stride = float(np.median(forward[forward > 0])) if np.any(forward > 0) else 1.0
     length = counts.max() + (stride if counts.min() == 0 else 0.0)
     # Absolute, not from the first epoch seen: after a resume the numbers must go on.
-    return (epochs - min(1.0, epochs.min())) * length + counts
+    steps: Values = (epochs - min(1.0, epochs.min())) * length + counts
+    return steps
 
 
 def _wall(columns: Mapping[str, tuple[Steps, Values]]) -> Values | None:

@@ -14,7 +14,8 @@ _WRAPPED = re.compile(
     r"""^\s*(?:<?tf\.Tensor[:(]?|tensor\(|np\.float\d*\(|numpy\.float\d*\(|array\(|Variable\(|jnp\.\w+\()?
         [\s\[(]*(?P<number>"""
     + NUMBER
-    + r""")\s*(?P<percent>%)?[\s\])]*(?:,\s*(?:device|grad_fn|dtype|requires_grad|shape|numpy)\s*=.*)?[\s\])>]*$""",
+    + r""")\s*(?P<percent>%)?[\s\])]*(?:,\s*(?:device|grad_fn|dtype|requires_grad|shape|numpy)\s*=.*)?
+        [\s\])>]*$""",
     re.VERBOSE | re.DOTALL,
 )
 MISSING = frozenset({"", "na", "n/a", "none", "null", "-", "--", "<na>"})
