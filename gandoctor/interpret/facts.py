@@ -30,13 +30,21 @@ class Fact:
 
     @property
     def numeric(self) -> bool:
+        """Whether its values are numbers, so that `set` may reckon with it."""
         return self.kind in ("number", "integer")
 
 
 _OPTIMIZERS = (
-    "adam", "adamw", "rmsprop", "sgd", "sgd-momentum", "optimistic-adam", "extra-adam",
-    "lookahead-adam", "other",
-)  # fmt: skip
+    "adam",
+    "adamw",
+    "rmsprop",
+    "sgd",
+    "sgd-momentum",
+    "optimistic-adam",
+    "extra-adam",
+    "lookahead-adam",
+    "other",
+)
 
 FACTS: dict[str, Fact] = {
     "lr_G": Fact("number", "learning rate of the generator", "生成器的学习率", low=0),
@@ -79,7 +87,7 @@ FACTS: dict[str, Fact] = {
             "relativistic",
             "unknown",
         ),
-    ),  # fmt: skip
+    ),
     "penalty": Fact(
         "word", "gradient penalty on D", "判别器上的梯度惩罚", choices=("none", "r1", "gp", "r1+r2")
     ),
@@ -117,7 +125,7 @@ FACTS: dict[str, Fact] = {
         "number format of forward and backward",
         "前向和反向的数值精度",
         choices=("fp32", "tf32", "bf16", "fp16"),
-    ),  # fmt: skip
+    ),
     "batch_norm_D": Fact("flag", "batch normalisation in D", "判别器是否用批归一化"),
     "batch_norm_G": Fact("flag", "batch normalisation in G", "生成器是否用批归一化"),
     "conditional": Fact(
