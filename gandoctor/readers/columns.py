@@ -38,6 +38,11 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", re.split(r"[/\\]", name)[-1].lower())
 
 
+def counts_steps(name: str) -> bool:
+    """Whether a column of this name may count steps or tell the time, for all that stands on its row."""
+    return plain(name) in {*_ITERATION, *_WITHIN, *_EPOCH, *_KIMG, *_IMAGE, *_INDEX, *_WALL}
+
+
 @dataclass(frozen=True, slots=True)
 class _Clock:
     """The step of every row, its unit, and the columns it was made of."""
@@ -85,17 +90,25 @@ class Columns:
     def columns(self) -> dict[str, tuple[Steps, Values]]:
         """Every column as (rows int64 (n,), values float64 (n,))."""
         found = {}
+        joined: dict[tuple[int, ...], Steps] = {}  # the rows that several columns share are joined once
         for name in self.names():
-            rows = [*self._rows.get(name, []), self._loose_rows.get(name, [])]
-            values = [*self._values.get(name, []), self._loose_values.get(name, [])]
+            rows, values = [*self._rows.get(name, [])], [*self._values.get(name, [])]
+            if name in self._loose_rows:
+                rows.append(self._loose_rows[name])
+                values.append(self._loose_values[name])
+            shared = tuple(map(id, rows))
+            if shared not in joined:
+                joined[shared] = np.concatenate([np.asarray(part, np.int64) for part in rows])
             found[name] = (
-                np.concatenate([np.asarray(part, np.int64) for part in rows]),
-                np.concatenate([np.asarray(part, np.float64) for part in values]),
+                joined[shared],
+                np.asarray(values[0], np.float64)
+                if len(values) == 1
+                else np.concatenate([np.asarray(part, np.float64) for part in values]),
             )
         return found
 
     def series(self, source: Path, *, clock: Sequence[str] | None = None) -> list[Series]:
-        """All columns but those that count steps, as series in write order.
+        """All columns but those that count steps or tell the time, as series in write order.
 
         clock: the columns that count the steps, if the format says which; else they are found.
         """
@@ -103,45 +116,56 @@ class Columns:
         if not columns:
             return []
         time = _clock(columns, clock)
-        wall = _wall(columns)
+        wall_name, wall = _wall(columns, time.rows)
         made = []
+        at: dict[int, tuple[Steps, Values | None]] = {}  # columns with the same rows share their steps
         for name, (rows, values) in columns.items():
-            if name in time.used:
+            if name in time.used or name == wall_name:
                 continue
-            at = np.searchsorted(time.rows, rows)
-            made.append(
-                Series(
-                    name, time.steps[at], values, rows, source, time.unit, None if wall is None else wall[at]
-                )
-            )
+            if id(rows) not in at:
+                place = slice(None) if rows is time.rows else np.searchsorted(time.rows, rows)
+                at[id(rows)] = time.steps[place], None if wall is None else wall[place]
+            steps, own_wall = at[id(rows)]
+            made.append(Series(name, steps, values, rows, source, time.unit, own_wall))
         return made
+
+
+def _all_rows(columns: Mapping[str, tuple[Steps, Values]]) -> Steps:
+    """The rows on which anything was logged, each once, int64 (n,)."""
+    distinct = list({id(rows): rows for rows, _ in columns.values()}.values())
+    if len(distinct) == 1 and np.all(np.diff(distinct[0]) > 0):
+        return distinct[0]
+    rows: Steps = np.unique(np.concatenate(distinct))
+    return rows
 
 
 def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | None) -> _Clock:
     """Find the columns that count steps and give every row its step."""
-    rows = np.unique(np.concatenate([rows for rows, _ in columns.values()]))
+    rows = _all_rows(columns)
     candidates = {
         name: columns[name] for name in (given if given is not None else columns) if name in columns
     }
 
-    def first(names: tuple[str, ...]) -> str | None:
+    def first(names: tuple[str, ...], *, whole: bool = False) -> str | None:
         ranked = [(names.index(plain(name)), name) for name in candidates if plain(name) in names]
-        usable = [name for _, name in sorted(ranked, key=lambda pair: pair[0]) if _counts(columns[name][1])]
-        return usable[0] if usable else None
+        in_order = [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
+        return next((name for name in in_order if _counts(columns[name][1], whole)), None)
 
-    epoch, iteration, within = first(_EPOCH), first(_ITERATION), first(_WITHIN)
     for name, unit in ((first(_KIMG), Unit.KIMG), (first(_IMAGE), Unit.IMAGE)):
         if name is not None:
-            values = _filled(rows, columns[name])
-            if unit is Unit.KIMG and len(np.unique(np.round(values))) < len(np.unique(values)):
-                return _Clock(rows, np.round(values * 1000).astype(np.int64), Unit.IMAGE, frozenset({name}))
-            return _Clock(rows, np.round(values).astype(np.int64), unit, frozenset({name}))
+            counts = _filled(rows, columns[name])
+            if unit is Unit.KIMG and _rounding_merges(counts):
+                return _Clock(rows, np.round(counts * 1000).astype(np.int64), Unit.IMAGE, frozenset({name}))
+            return _Clock(rows, np.round(counts).astype(np.int64), unit, frozenset({name}))
 
+    index = first(_INDEX, whole=True)
+    numbered = {index} if index is not None and _by_one(columns[index][1]) else set()
+    epoch = first(_EPOCH)
     epochs = None if epoch is None else _filled(rows, columns[epoch])
-    counter = iteration or within
+    counter = first(_ITERATION, whole=True) or first(_WITHIN, whole=True)
     if counter is not None:
         counts = _filled(rows, columns[counter])
-        used = {counter}
+        used = numbered | {counter}
         if _starts_again(counts, epochs):
             if epochs is None:
                 epochs = np.concatenate([[0.0], np.cumsum(np.diff(counts) < 0)])
@@ -149,27 +173,64 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
                 used.add(epoch or "")
             counts = _unrolled(np.floor(epochs), counts)
         return _Clock(rows, counts.astype(np.int64), Unit.ITERATION, frozenset(used))
-    if epoch is not None and epochs is not None:
-        whole = np.array_equal(epochs, np.floor(epochs))
-        if whole and np.count_nonzero(np.diff(epochs) == 0) <= 0.05 * len(epochs):
-            return _Clock(rows, epochs.astype(np.int64), Unit.EPOCH, frozenset({epoch}))
-    index = first(_INDEX)
-    used_index = frozenset({index}) if index is not None else frozenset()
-    return _Clock(rows, np.arange(len(rows), dtype=np.int64), Unit.RECORD, used_index)
+    if epoch is not None and epochs is not None and _once_an_epoch(columns, rows, epochs):
+        return _Clock(rows, epochs.astype(np.int64), Unit.EPOCH, frozenset(numbered | {epoch}))
+    if index is not None and not numbered:  # a data frame's index that counts by more than one
+        counts = _filled(rows, columns[index])
+        return _Clock(rows, counts.astype(np.int64), Unit.ITERATION, frozenset({index}))
+    return _Clock(rows, np.arange(len(rows), dtype=np.int64), Unit.RECORD, frozenset(numbered))
 
 
-def _counts(values: Values) -> bool:
-    """Whether a column can count steps: finite, not negative, and it mostly grows or stands."""
+def _counts(values: Values, whole: bool = False) -> bool:
+    """Whether a column can count steps: finite, not negative, not constant, and it mostly grows or stands.
+
+    whole: its numbers must be whole, too. A constant "batch" is the size of a batch.
+    """
     finite = values[np.isfinite(values)]
     if len(finite) < 0.9 * len(values) or not len(finite) or finite.min() < 0 or finite.max() > 2**53:
         return False
-    return len(finite) < 3 or bool(np.count_nonzero(np.diff(finite) < 0) <= 0.5 * len(finite))
+    if whole and not np.array_equal(finite, np.floor(finite)):
+        return False
+    if len(finite) < 3:
+        return True
+    return bool(np.ptp(finite) > 0 and np.count_nonzero(np.diff(finite) < 0) <= 0.5 * len(finite))
+
+
+def _by_one(values: Values) -> bool:
+    """Whether a column only numbers the rows."""
+    return len(values) < 2 or bool(np.count_nonzero(np.diff(values) != 1) <= 0.05 * len(values))
+
+
+def _rounding_merges(counts: Values) -> bool:
+    """Whether whole numbers are too coarse for a counter: more than 1 in 20 steps would vanish.
+
+    The last tick of a run is often shorter than the others and does not count.
+    """
+    moved = np.diff(counts[:-1]) != 0
+    lost = moved & (np.diff(np.round(counts[:-1])) == 0)
+    return bool(np.count_nonzero(lost) > 0.05 * np.count_nonzero(moved))
+
+
+def _once_an_epoch(columns: Mapping[str, tuple[Steps, Values]], rows: Steps, epochs: Values) -> bool:
+    """Whether epochs are whole, and every quantity was logged about once in each.
+
+    Training and validation of one epoch may stand on two rows.
+    """
+    if not np.array_equal(epochs, np.floor(epochs)):
+        return False
+    quantities = [own for name, (own, _) in columns.items() if not counts_steps(name)]
+    distinct = {id(own): own for own in quantities or [rows]}
+    own_epochs = [epochs[np.searchsorted(rows, own)] for own in distinct.values()]
+    again = sum(int(np.count_nonzero(np.diff(own) == 0)) for own in own_epochs)
+    return again <= 0.05 * sum(map(len, own_epochs))
 
 
 def _filled(rows: Steps, column: tuple[Steps, Values]) -> Values:
     """A column at every row: where it was not logged, the last value before (or the first after)."""
     own, values = column
     good = np.isfinite(values)
+    if own is rows and np.all(good):
+        return values
     own, values = own[good], values[good]
     at = np.clip(np.searchsorted(own, rows, side="right") - 1, 0, None)
     return values[at]
@@ -197,16 +258,11 @@ def _unrolled(epochs: Values, counts: Values) -> Values:
     return steps
 
 
-def _wall(columns: Mapping[str, tuple[Steps, Values]]) -> Values | None:
-    """Seconds since 1970 at every row, if some column holds them."""
+def _wall(columns: Mapping[str, tuple[Steps, Values]], rows: Steps) -> tuple[str, Values | None]:
+    """The column that holds seconds since 1970, if there is one, and its value at every row."""
     for name, column in columns.items():
         values = column[1]
-        if (
-            plain(name) in _WALL
-            and len(values)
-            and np.all(np.isfinite(values))
-            and values.min() > _EPOCH_2001
-        ):
-            rows = np.unique(np.concatenate([rows for rows, _ in columns.values()]))
-            return _filled(rows, column)
-    return None
+        if plain(name) in _WALL and np.all(np.isfinite(values)) and values.min() > _EPOCH_2001:
+            seconds = _filled(rows, column)
+            return name, seconds / 1000 if values.min() > 1000 * _EPOCH_2001 else seconds  # some log ms
+    return "", None

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 
-# A number in running text. The lookarounds keep it off identifiers and dates ("G_2", "2024-01-02").
+# A number in running text. Whoever searches with it must keep it off identifiers and dates
+# ("G_2", "2024-01-02") by lookarounds of their own.
 NUMBER = (
     r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
-    r"|[-+]?(?:nan|NaN|NAN|inf|Inf|INF|infinity|Infinity|INFINITY)\b"
+    r"|[-+]?(?:nan|NaN|NAN|inf|Inf|INF|infinity|Infinity|INFINITY)\b(?:\((?:ind|snan)\))?"
     r"|[-+]?1\.#(?:INF|IND|QNAN|SNAN)\d*"
 )
+_TYPE = r"(?:\w+\.)*(?:tensor|Tensor|EagerTensor|Variable|array|Array|DeviceArray|float\d*|int\d*)"
 _WRAPPED = re.compile(
-    r"""^\s*(?:<?tf\.Tensor[:(]?|tensor\(|np\.float\d*\(|numpy\.float\d*\(|array\(|Variable\(|jnp\.\w+\()?
-        [\s\[(]*(?P<number>"""
-    + NUMBER
-    + r""")\s*(?P<percent>%)?[\s\])]*(?:,\s*(?:device|grad_fn|dtype|requires_grad|shape|numpy)\s*=.*)?
-        [\s\])>]*$""",
-    re.VERBOSE | re.DOTALL,
+    rf"(?:{_TYPE}\()?[\s\[(]*(?P<number>{NUMBER})\s*(?P<percent>%)?[\s\])]*"
+    r"(?:,\s*(?:device|grad_fn|dtype|requires_grad|shape)\s*=.*|<NDArray .*)?[\s\])>]*",
+    re.DOTALL,
 )
+# TensorFlow: <tf.Tensor: shape=(), dtype=float32, numpy=0.53>
+_NUMPY = re.compile(rf"<tf\.\w+\b.*\bnumpy=(?P<number>{NUMBER})(?P<percent>%)?>", re.DOTALL)
 MISSING = frozenset({"", "na", "n/a", "none", "null", "-", "--", "<na>"})
+_LONGEST = 256  # characters: a printed number is shorter; keeps the pattern's backtracking small
 
 
 def to_number(text: str) -> float | None:
@@ -31,11 +33,15 @@ def to_number(text: str) -> float | None:
     >>> to_number("NA") is None, to_number("epoch") is None
     (True, True)
     """
-    try:
-        return float(text) if "_" not in text else None  # float() takes "1_000"
-    except ValueError:
-        pass
-    found = _WRAPPED.match(text)
+    if "_" not in text:  # float() takes "1_000"
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    text = text.strip()
+    if len(text) > _LONGEST:
+        return None
+    found = _WRAPPED.fullmatch(text) or _NUMPY.fullmatch(text)
     if found is None:
         return None
     number = found["number"]
@@ -43,5 +49,5 @@ def to_number(text: str) -> float | None:
         value = float("inf") if "INF" in number else float("nan")
         value = -value if number.startswith("-") else value
     else:
-        value = float(number)
+        value = float(number.partition("(")[0])
     return value / 100 if found["percent"] else value
