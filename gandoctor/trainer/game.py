@@ -1,0 +1,120 @@
+"""The parts of a training run, so that a fault can exchange one of them and leave the loop as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from gandoctor.trainer import data
+from gandoctor.trainer.config import PER_RUN, TrainConfig
+from gandoctor.trainer.data import Data
+from gandoctor.trainer.models import Adam, Mlp
+from gandoctor.trainer.objectives import OBJECTIVES, Objective
+
+Streams: TypeAlias = Sequence[torch.Generator]
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """E runs that train side by side; all tensors have the run in front."""
+
+    config: TrainConfig  # what all runs share; PER_RUN settings are those of the first run
+    data: Data
+    train: Tensor  # (E, N, dim) training points
+    held_out: Tensor  # (E, M, dim) reals that D never sees
+    generator: Mlp
+    discriminator: Mlp
+    adam_g: Adam
+    adam_d: Adam
+    objective: Objective
+    latents: Callable[[int, Streams], Tensor]  # n -> z (E, n, latent)
+    present: Callable[[Tensor], Tensor]  # reals as the pipeline hands them to D
+    blur: Callable[[Tensor], Tensor]  # what D sees of any sample: noise on its inputs
+    rates: Callable[[float], tuple[Tensor, Tensor]]  # share of the run done -> lr of G, of D, (E, 1)
+    spoil: Callable[[str, Tensor], Tensor]  # "G" or "D", its gradient (E, P) -> what Adam gets of it
+    r1: Tensor  # (E,)
+    r2: Tensor
+    gp: Tensor
+    clip: Tensor  # (E, 1)
+    fixed: Tensor  # (E, 64, latent) the z of the fixed-noise grid
+    streams: Streams  # random numbers of the training, a generator a run
+    probes: Streams  # those of measurements, so that looking at a run does not change it
+
+    def reals(self, n: int) -> Tensor:
+        """Return n training points a run, as D gets them: (E, n, dim)."""
+        size = self.train.shape[1]
+        which = torch.stack([torch.randint(size, (n, 1), generator=stream) for stream in self.streams])
+        return self.present(torch.take_along_dim(self.train, which.to(self.train.device), 1))
+
+    def fakes(self, n: int, *, probe: bool = False) -> Tensor:
+        """Return n samples a run, (E, n, dim). probe: leave the training's random numbers alone."""
+        return self.generator(self.latents(n, self.probes if probe else self.streams))
+
+    def judge(self, x: Tensor) -> Tensor:
+        """Return D's raw outputs (E, B) on samples (E, B, dim)."""
+        return self.discriminator(self.blur(x)).squeeze(-1)
+
+
+def set_up(configs: Sequence[TrainConfig]) -> Game:
+    """Build the healthy game of one or more runs. Raises ValueError if their shapes differ."""
+    config = configs[0]
+    for field in fields(TrainConfig):
+        values = {getattr(c, field.name) for c in configs} if field.name not in PER_RUN else set()
+        if len(values) > 1:
+            raise ValueError(f"runs that train side by side differ in {field.name}: {values}")
+    device = torch.device(config.device)
+    streams = [torch.Generator().manual_seed(c.seed) for c in configs]
+    torch.manual_seed(config.seed)  # dropout and noise on D's inputs
+
+    def per_run(name: str) -> Tensor:
+        return torch.tensor([float(getattr(c, name)) for c in configs], device=device)
+
+    def normal(*shape: int, of: Streams = streams) -> Tensor:
+        return torch.stack([torch.randn(*shape, generator=stream) for stream in of]).to(device)
+
+    dataset = data.load(config.data)
+    points = torch.stack([dataset.draw(config.n_train + 2_000, stream) for stream in streams]).to(device)
+    generator = Mlp(
+        [config.latent, *[config.width_g] * config.depth_g, dataset.dim],
+        config.hidden_g, config.output_g, [c.init_g for c in configs], streams, config.device,
+    )  # fmt: skip
+    discriminator = Mlp(
+        [dataset.dim, *[config.width_d] * config.depth_d, 1],
+        config.hidden_d, "linear", [c.init_d for c in configs], streams, config.device,
+        config.spectral_norm, config.batch_norm, config.dropout,
+    )  # fmt: skip
+    betas = per_run("beta1")[:, None], per_run("beta2")[:, None], per_run("weight_decay")[:, None]
+    first_g, first_d, end = per_run("lr_g")[:, None], per_run("lr_d")[:, None], per_run("lr_end")[:, None]
+    noise = per_run("noise")[:, None, None]
+
+    def rates(done: float) -> tuple[Tensor, Tensor]:
+        factor = 1 - (1 - end) * done
+        return first_g * factor, first_d * factor
+
+    return Game(
+        config=config,
+        data=dataset,
+        train=points[:, 2_000:],
+        held_out=points[:, :2_000],
+        generator=generator,
+        discriminator=discriminator,
+        adam_g=Adam(generator.flat, *betas),
+        adam_d=Adam(discriminator.flat, *betas),
+        objective=OBJECTIVES[config.family],
+        latents=lambda n, of: normal(n, config.latent, of=of),
+        present=lambda x: x,
+        blur=(lambda x: x + noise * torch.randn_like(x)) if noise.any() else (lambda x: x),
+        rates=rates,
+        spoil=lambda network, gradient: gradient,
+        r1=per_run("r1"),
+        r2=per_run("r2"),
+        gp=per_run("gp"),
+        clip=per_run("clip")[:, None],
+        fixed=normal(64, config.latent),
+        streams=streams,
+        probes=[torch.Generator().manual_seed(c.seed + 2**32) for c in configs],
+    )

@@ -1,0 +1,255 @@
+"""The training loop: D's steps, G's steps, and what is noted of them."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from gandoctor.trainer import logs
+from gandoctor.trainer.config import TrainConfig
+from gandoctor.trainer.faults import FAULTS
+from gandoctor.trainer.game import Game, set_up
+from gandoctor.trainer.objectives import one_centred, slope, zero_centred
+from gandoctor.trainer.probes import auc, measure
+from gandoctor.trainer.truth import TRUE, Measured, State, Truth, conclude, primaries
+
+Notes = dict[str, Tensor]  # tag -> (E,)
+MEASUREMENTS = 20  # of the truth, evenly spaced
+STATES = 200  # points at which losses and norms are kept for the truth
+
+
+def train(config: TrainConfig, folder: Path, *, progress: bool = False) -> Truth:
+    """Train one run, write its log, configuration, samples, checkpoints and truth.json into `folder`.
+
+    progress: show a bar, if standard error is a terminal. Deterministic for a seed on one machine.
+    Raises UserError for settings that do not exist, OSError if the folder cannot be written.
+    """
+    return train_many([config], [folder], progress=progress)[0]
+
+
+def train_many(
+    configs: Sequence[TrainConfig], folders: Sequence[Path], *, progress: bool = False
+) -> list[Truth]:
+    """Train E runs side by side: E seeds, rates or weights, one program. Ten cost about three times one.
+
+    Raises ValueError if the runs differ in a setting that shapes the program.
+    """
+    torch.set_flush_denormal(True)  # dying gradients would otherwise slow the loop 10-fold
+    game = set_up(configs)
+    fault = FAULTS[configs[0].fault] if configs[0].fault else None
+    if fault and fault.wrap:
+        game = fault.wrap(game)
+    started = time.perf_counter()
+    with ExitStack() as files:
+        writers = []
+        for config, folder in zip(configs, folders, strict=True):
+            folder.mkdir(parents=True, exist_ok=True)
+            if config.log.config:
+                logs.write_config(config, folder)
+            writers.append(logs.open_log(config, folder, files))
+        measured = _play(game, configs, folders, writers, progress)
+    seconds = time.perf_counter() - started
+    truths = [_conclude(config, one, seconds) for config, one in zip(configs, measured, strict=True)]
+    for truth, folder in zip(truths, folders, strict=True):
+        truth.write(folder)
+    return truths
+
+
+def _play(
+    game: Game,
+    configs: Sequence[TrainConfig],
+    folders: Sequence[Path],
+    writers: Sequence[logs.Writer],
+    progress: bool,
+) -> list[Measured]:
+    """The loop itself. Returns what was measured of each run."""
+    config, steps = game.config, game.config.steps
+    log_at = [_marks(steps, c.log.points) for c in configs]
+    state_at, measure_at = _marks(steps, STATES), {s - 1 for s in _ends(steps, MEASUREMENTS)}
+    noted: dict[int, Notes] = {}
+    probed: dict[int, Notes] = {}
+    histogram: Tensor | None = None
+    first_g, first_d = game.generator.flat.clone(), game.discriminator.flat.clone()
+
+    with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
+        task = bar.add_task(f"{config.family} on {config.data}", total=steps)
+        for step in range(steps):
+            lr_g, lr_d = game.rates(step / steps)
+            logged = [e for e, marks in enumerate(log_at) if step in marks]
+            notes: Notes | None = {} if logged or step in state_at else None
+
+            for _ in range(config.d_steps):
+                discriminator_step(game, lr_d, notes)
+            for _ in range(config.g_steps):
+                generator_step(game, lr_g, notes)
+
+            if notes is not None:
+                notes |= {"lr/G": lr_g[:, 0], "lr/D": lr_d[:, 0]}
+                rows = {tag: values.tolist() for tag, values in notes.items()}
+                for e in logged:
+                    writers[e](step, {tag: values[e] for tag, values in rows.items()})
+                if step in state_at:
+                    noted[step] = notes
+            if step in measure_at:
+                probed[step + 1], histogram = measure(game, histogram)
+            for e, (c, folder) in enumerate(zip(configs, folders, strict=True)):
+                if step + 1 in _ends(steps, c.log.images):
+                    logs.save_samples(_samples(game, e), config.data == "glyphs", folder, step + 1)
+                if step + 1 in _ends(steps, c.log.checkpoints):
+                    networks = {
+                        "G": (game.generator, game.adam_g), "D": (game.discriminator, game.adam_d)
+                    }  # fmt: skip
+                    rates = {"G": float(lr_g[e]), "D": float(lr_d[e])}
+                    logs.save_checkpoint(networks, e, rates, folder, step + 1)
+            bar.advance(task)
+
+    moved = [
+        (now.flat - first).norm(dim=1) / first.norm(dim=1)
+        for now, first in ((game.generator, first_g), (game.discriminator, first_d))
+    ]
+    return [_measured(game, e, noted, probed, moved) for e in range(len(configs))]
+
+
+def discriminator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
+    """One step of D. lr: (E, 1). notes: where to write this step's numbers, or None."""
+    batch = game.config.batch
+    real = game.reals(batch)
+    with torch.no_grad():
+        fake = game.fakes(batch)
+    real.requires_grad_(bool(game.config.r1))
+    fake.requires_grad_(bool(game.config.r2))
+    on_real, on_fake = game.judge(real), game.judge(fake)  # (E, B)
+    on_reals, on_fakes = game.objective.d(on_real, on_fake)
+    loss = on_reals if on_fakes is None else on_reals + on_fakes
+
+    penalty = torch.zeros_like(loss)
+    if game.config.r1:
+        penalty = penalty + zero_centred(slope(on_real, real), game.r1)
+    if game.config.r2:
+        penalty = penalty + zero_centred(slope(on_fake, fake), game.r2)
+    if game.config.gp:
+        share = torch.rand(*real.shape[:2], 1, device=real.device)
+        between = (share * real + (1 - share) * fake).requires_grad_()
+        penalty = penalty + one_centred(slope(game.judge(between), between), game.gp)
+
+    gradient = game.spoil("D", game.discriminator.gradient(loss + penalty))
+    before = game.discriminator.flat.clone() if notes is not None else None
+    game.adam_d.step(gradient, lr)
+    if game.config.clip:
+        bound = game.clip
+        game.discriminator.flat.clamp_(-bound, bound)
+
+    if notes is None or before is None:
+        return
+    notes["loss/D"] = loss.detach()
+    if on_fakes is not None:
+        notes |= {"loss/D_real": on_reals.detach(), "loss/D_fake": on_fakes.detach()}
+    if game.config.r1 or game.config.r2 or game.config.gp:
+        notes["penalty"] = penalty.detach()
+    on_real, on_fake = on_real.detach(), on_fake.detach()
+    notes |= {"out/real_mean": on_real.mean(1), "out/real_std": on_real.std(1)}
+    notes |= {"out/fake_mean": on_fake.mean(1), "out/fake_std": on_fake.std(1)}
+    notes["out/pair_accuracy"] = auc(on_real, on_fake)
+    notes["samples/real_std"] = real.detach().std(1).norm(dim=1)
+    notes["grad_norm/D"] = gradient.norm(dim=1)
+    notes["weight_norm/D"] = game.discriminator.flat.norm(dim=1)
+    notes["step_norm/D"] = (game.discriminator.flat - before).norm(dim=1)
+
+
+def generator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
+    """One step of G. lr: (E, 1). notes: where to write this step's numbers, or None."""
+    fake = game.fakes(game.config.batch)
+    on_fake = game.judge(fake)
+    on_real = game.judge(game.reals(game.config.batch)) if game.objective.pairs else on_fake[:, :0]
+    loss = game.objective.g(on_real, on_fake)
+
+    gradient = game.spoil("G", game.generator.gradient(loss))
+    before = game.generator.flat.clone() if notes is not None else None
+    game.adam_g.step(gradient, lr)
+
+    if notes is None or before is None:
+        return
+    notes["loss/G"] = loss.detach()
+    notes["samples/fake_std"] = fake.detach().std(1).norm(dim=1)
+    notes["grad_norm/G"] = gradient.norm(dim=1)
+    notes["weight_norm/G"] = game.generator.flat.norm(dim=1)
+    notes["step_norm/G"] = (game.generator.flat - before).norm(dim=1)
+
+
+def _marks(steps: int, points: int) -> frozenset[int]:
+    """The steps at which to log, from 0 on: every n-th, as `if step % n == 0` does."""
+    return frozenset(range(0, steps, max(1, steps // points)))
+
+
+def _ends(steps: int, times: int) -> frozenset[int]:
+    """`times` evenly spaced counts of steps done, the last one the end of the run."""
+    return frozenset(round(steps * (i + 1) / times) for i in range(times))
+
+
+@torch.no_grad()
+def _samples(game: Game, run: int) -> dict[str, Tensor]:
+    """Three grids of 64 samples: fixed z, random z, and 8 straight lines of 8 steps between two z."""
+    line = torch.linspace(0, 1, 8, device=game.fixed.device).view(1, 1, 8, 1)
+    ends = game.fixed[:, :16].view(len(game.fixed), 8, 2, 1, -1)
+    between = (ends[:, :, 0] * (1 - line) + ends[:, :, 1] * line).flatten(1, 2)  # (E, 64, latent)
+    return {
+        "fixed": game.generator(game.fixed)[run].cpu(),
+        "random": game.fakes(64, probe=True)[run].cpu(),
+        "interpolation": game.generator(between)[run].cpu(),
+    }
+
+
+def _measured(
+    game: Game, run: int, noted: dict[int, Notes], probed: dict[int, Notes], moved: Sequence[Tensor]
+) -> Measured:
+    """Collect one run's measurements as arrays."""
+    samples: dict[str, list[float]] = defaultdict(list)
+    for values in probed.values():
+        for name, value in values.items():
+            samples[name].append(float(value[run]))
+    samples["flow"][0] = samples["flow"][min(1, len(probed) - 1)]  # there is none before the first
+    names = {
+        "loss_d": "loss/D", "loss_g": "loss/G", "grad_d": "grad_norm/D", "grad_g": "grad_norm/G",
+        "weight_d": "weight_norm/D", "weight_g": "weight_norm/G", "std": "samples/fake_std",
+    }  # fmt: skip
+    state = {
+        short: np.array([float(notes[tag][run]) for notes in noted.values()]) for short, tag in names.items()
+    }
+    return Measured(
+        sample_steps=np.array(list(probed), np.int64),
+        samples={name: np.array(values) for name, values in samples.items()},
+        state_steps=np.array(list(noted), np.int64),
+        state=state,
+        moved=(float(moved[0][run]), float(moved[1][run])),
+        bounded=not game.config.family.startswith("wgan"),
+    )
+
+
+def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
+    """Turn measurements into the truth; what is wrong by construction is added as such."""
+    outcome, codes, late = conclude(measured)
+    fault = FAULTS[config.fault] if config.fault else None
+    onset = round(0.6 * config.steps) if config.fault == "late-collapse" else 0
+    known = {code: State(TRUE, onset) for code in (fault.known if fault else ())}
+    right = primaries(codes, fault.causes if fault else (), fault.known if fault else ())
+    return Truth(
+        outcome=outcome,
+        codes={**codes, **known},
+        acceptable_primaries=right,
+        fault=config.fault,
+        dose=config.dose,
+        family=config.family,
+        data=config.data,
+        seed=config.seed,
+        late=late,
+        seconds=round(seconds, 2),
+    )

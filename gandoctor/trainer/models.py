@@ -1,0 +1,124 @@
+"""Multi-layer perceptrons of one shape, E of them side by side, and their Adam.
+
+All weights of a network lie in one buffer (E, P), a row a run: a norm, a step or an update is one
+operation, and the runs never mix, so that a NaN stays in its own run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": F.relu,
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+
+
+class Mlp:
+    """E perceptrons. Input (E, B, sizes[0]), output (E, B, sizes[-1]).
+
+    sizes: units of each layer. std: (E,) standard deviation of the first weights, 0 for He.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        hidden: str,
+        last: str,
+        std: Sequence[float],
+        generators: Sequence[torch.Generator],
+        device: str = "cpu",
+        spectral_norm: bool = False,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        self.sizes, self.dropout, self.batch_norm = tuple(sizes), dropout, batch_norm
+        self.hidden, self.last = ACTIVATIONS[hidden], ACTIVATIONS[last]
+        runs = len(generators)
+        rows = [
+            torch.cat([part for layer in pairwise(sizes) for part in _first(*layer, s, g)])
+            for s, g in zip(std, generators, strict=True)
+        ]
+        self.flat = torch.stack(rows).to(device)  # (E, P)
+        self.weights: list[Tensor] = []  # views into flat: (E, in, out), (E, 1, out), ...
+        at = 0
+        for fan_in, fan_out in pairwise(sizes):
+            for height in (fan_in, 1):
+                view = self.flat[:, at : at + height * fan_out].view(runs, height, fan_out)
+                self.weights.append(view.requires_grad_())
+                at += height * fan_out
+        # power iteration's estimate of each layer's first singular vector: (E, in, 1)
+        self.singular = [torch.ones(runs, n, 1, device=device) / n**0.5 for n in sizes[:-1]]
+        self.singular = self.singular if spectral_norm else []
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the outputs (E, B, sizes[-1]) for inputs (E, B, sizes[0])."""
+        layers = len(self.sizes) - 1
+        for layer in range(layers):
+            x = torch.baddbmm(self.weights[2 * layer + 1], x, self._weight(layer))
+            if layer == layers - 1:
+                return self.last(x)
+            if self.batch_norm:
+                x = (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+            x = self.hidden(x)
+            if self.dropout:
+                x = F.dropout(x, self.dropout)
+        return x
+
+    def gradient(self, loss: Tensor) -> Tensor:
+        """Return the gradient (E, P) of each run's own loss (E,); zeros if the loss has no graph."""
+        if not loss.requires_grad:
+            return torch.zeros_like(self.flat)
+        grads = torch.autograd.grad(loss.sum(), self.weights, materialize_grads=True)
+        return torch.cat([grad.flatten(1) for grad in grads], 1)
+
+    def _weight(self, layer: int) -> Tensor:
+        """One layer's weights (E, in, out), divided by their largest singular value if so asked."""
+        weight = self.weights[2 * layer]
+        if not self.singular:
+            return weight
+        with torch.no_grad():
+            right = F.normalize(weight.mT @ self.singular[layer], dim=1)  # (E, out, 1)
+            self.singular[layer] = F.normalize(weight @ right, dim=1)
+        sigma = self.singular[layer].mT @ weight @ right  # (E, 1, 1), with a gradient
+        divided: Tensor = weight / sigma
+        return divided
+
+
+def _first(fan_in: int, fan_out: int, std: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A layer's first weights, flat, and biases. He et al. 2015, arXiv:1502.01852, unless std is given."""
+    std = std or math.sqrt(2 / fan_in)
+    return std * torch.randn(fan_in * fan_out, generator=generator), torch.zeros(fan_out)
+
+
+class Adam:
+    """Adam with a learning rate, betas and L2 weight of its own for each run.
+
+    Kingma & Ba 2014, arXiv:1412.6980. torch.optim has one rate a group, so E runs would need E groups.
+    """
+
+    def __init__(self, flat: Tensor, beta1: Tensor, beta2: Tensor, weight_decay: Tensor) -> None:
+        self.flat, self.beta1, self.beta2, self.weight_decay = flat, beta1, beta2, weight_decay  # (E, 1)
+        self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
+        self.decays = bool((weight_decay > 0).any())
+        self.steps = 0
+
+    def step(self, gradient: Tensor, lr: Tensor) -> None:
+        """Move the weights (E, P) in place. gradient: (E, P). lr: (E, 1)."""
+        self.steps += 1
+        if self.decays:
+            gradient = gradient + self.weight_decay * self.flat
+        self.mean.lerp_(gradient, 1 - self.beta1)
+        self.square.lerp_(gradient.square(), 1 - self.beta2)
+        scale = lr / (1 - self.beta1**self.steps)
+        root = (self.square / (1 - self.beta2**self.steps)).sqrt_().add_(1e-8)
+        self.flat.addcdiv_(self.mean * -scale, root)

@@ -1,0 +1,58 @@
+"""Measurements on a running game, from samples and held-out reals; nothing here changes the training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gandoctor.trainer.game import Game
+
+SAMPLES = {"ring8": 2_500, "grid25": 2_500, "glyphs": 1_024}
+
+
+@torch.no_grad()
+def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]:
+    """Measure each run once: name -> (E,), and the histogram over modes (E, K) for the next call.
+
+    cov: share of modes with at least 20% of their fair share of the good samples. q: share of good
+    samples. top: largest mode's share. div: mean distance of pairs, std: norm of the standard
+    deviations, both over the reals'. flow: total variation from the last histogram (NaN the first
+    time). auc, auc_train: how well D's output parts held-out and training reals from fakes.
+    clipped: share of D's weights within 1% of the clipping bound, NaN without one.
+    """
+    data, fakes = game.data, game.fakes(SAMPLES[game.data.name], probe=True)
+    mode, good = data.score(fakes)
+    hits = torch.nn.functional.one_hot(mode, data.modes).float()  # (E, n, K)
+    histogram = hits.mean(1)
+    good_hits = (hits * good.unsqueeze(-1)).mean(1)
+    q = good.float().mean(1)
+    fair = q[:, None] / data.modes
+    found = {
+        "cov": ((good_hits >= 0.2 * fair) & (good_hits > 0)).float().mean(1),
+        "q": q,
+        "top": histogram.amax(1),
+        "div": _spread(fakes) / _spread(game.held_out),
+        "std": fakes.std(1).norm(dim=1) / game.held_out.std(1).norm(dim=1),
+        "flow": torch.full_like(q, torch.nan) if last is None else 0.5 * (histogram - last).abs().sum(1),
+    }
+    on_fakes = game.discriminator(fakes).squeeze(-1)
+    for name, reals in (("auc", game.held_out), ("auc_train", game.train[:, :2_000])):
+        found[name] = auc(game.discriminator(game.present(reals)).squeeze(-1), on_fakes)
+    near = (game.discriminator.flat.abs() - game.clip).abs() <= 0.01 * game.clip
+    found["clipped"] = near.float().mean(1).where(game.clip[:, 0] > 0, torch.nan)
+    return found, histogram
+
+
+def _spread(samples: Tensor) -> Tensor:
+    """Mean distance between the first half of the samples and the second, (E,)."""
+    half = samples.shape[1] // 2
+    distances: Tensor = (samples[:, :half] - samples[:, half : 2 * half]).norm(dim=-1)
+    return distances.mean(1)
+
+
+def auc(real: Tensor, fake: Tensor) -> Tensor:
+    """P(real > fake) + P(real = fake)/2 over all pairs, (E,). real: (E, n), fake: (E, m)."""
+    ordered = real.sort(1).values
+    fake = fake.contiguous()
+    below = torch.searchsorted(ordered, fake) + torch.searchsorted(ordered, fake, right=True)
+    return 1 - below.float().mean(1) / (2 * real.shape[1])
