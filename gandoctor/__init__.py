@@ -1,3 +1,29 @@
-"""gandoctor: reads what a GAN run left behind, says what went wrong, when and why, and what to change."""
+"""gandoctor: reads what a GAN run left behind, says what went wrong, when and why, and what to change.
+
+    run = gandoctor.load("runs/exp1")            # one Run; load_all gives the list
+    diagnosis = gandoctor.diagnose(run)          # one Diagnosis; also takes a path; diagnose_all: the list
+    diagnosis.primary; diagnosis.prescription
+    gandoctor.write(diagnosis, "report.html")    # the format from the suffix, or format="json"
+
+Names are loaded on first use: `import gandoctor` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gandoctor.api import diagnose, diagnose_all, load, load_all, write
+    from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
+__all__ = ["UserError", "__version__", "diagnose", "diagnose_all", "load", "load_all", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "UserError":
+        return importlib.import_module("gandoctor.errors").UserError
+    if name in __all__:
+        return getattr(importlib.import_module("gandoctor.api"), name)
+    raise AttributeError(f"module 'gandoctor' has no attribute {name!r}")

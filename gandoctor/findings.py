@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
@@ -94,7 +95,7 @@ class Finding:
     stretch: Stretch
     evidence: tuple[Evidence, ...]
     subject: Subject = field(default_factory=Subject)
-    params: dict[str, Param] = field(default_factory=dict)
+    params: Mapping[str, Param] = field(default_factory=dict)
     overwhelming: bool = False
 
 

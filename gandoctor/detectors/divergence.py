@@ -1,0 +1,128 @@
+"""GD101, GD103: a loss that leaves its range for good, or for moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
+from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView, Track
+from gandoctor.stats import MAD_TO_SIGMA, mad, rolling_median, trend_effect
+from gandoctor.thresholds import Limits
+
+
+@detector("GD101", needs=(D_LOSS,), min_points=40)
+def d_diverges(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a D loss that grows without bound, or stands far above what its family allows.
+
+    A critic's loss that starts large and shrinks, and the penalty's transient at the start, stay
+    quiet: the level of the end is held against the settled stretch before it.
+    """
+    yield from _diverges(view, limits, view.game.d, "D")
+
+
+@detector("GD101", needs=(G_LOSS,), min_points=40)
+def g_diverges(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for G. A starved G's loss climbs by the logit margin: that is GD201, and stays below."""
+    yield from _diverges(view, limits, view.game.g, "G")
+
+
+def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding]:
+    thin = view.blocks(track)
+    size = np.abs(thin.values)
+    late = view.after_warm_up(thin.steps)
+    first, last = view.span
+    settled = size[late & (thin.steps <= first + 0.4 * (last - first))]
+    if len(settled) < 8:
+        return
+    base = max(float(np.median(settled)), 1e-3)
+    half = thin.steps >= first + 0.5 * (last - first)
+    growing = trend_effect(thin.steps[half], np.log(size[half] + 1e-3 * base))
+    level = limits["level"]
+    scale = view.family
+    natural = scale.best.d_equilibrium if network == "D" and scale.defined else None
+    beyond = natural is not None and float(np.median(size[late])) >= level.value * natural
+    growth = limits["growth"]
+    mask = size >= (level.value * natural if beyond and natural is not None else growth.value * base)
+    stretch = view.stretch(thin.steps, mask, share=limits["share"].value)
+    if stretch is None or not (beyond or (growing >= limits["effect"].value and stretch.end is None)):
+        return
+    window = view.window(stretch)
+    reached = float(np.median(size[view.inside(stretch, thin.steps)]))
+    evidence = [
+        Evidence(Kind.GAME, "loss / settled level", reached / base, growth, track.tags, window)
+        if not beyond
+        else Evidence(Kind.GAME, "loss / equilibrium", reached / (natural or 1.0), level, track.tags, window),
+    ]
+    if not beyond:
+        evidence.append(
+            Evidence(
+                Kind.GAME,
+                "rise of log |loss| over the last half",
+                growing,
+                limits["effect"],
+                track.tags,
+                window,
+            )
+        )
+    severe = beyond or reached >= growth.value * growth.value * base
+    params: dict[str, Param] = {
+        "tag": track.tags[0],
+        "factor": reached / (natural if beyond and natural else base),
+    }
+    # A critic's loss has no bound: its growth alone is a mechanism, not yet an illness.
+    error = severe and scale.defined
+    yield Finding(
+        "GD101", Severity.ERROR if error else Severity.WARNING, stretch, tuple(evidence),
+        view.subject(network, tag=track.tags[0]), params, overwhelming=error,
+    )  # fmt: skip
+
+
+@detector("GD103", needs=(D_LOSS,), min_points=50)
+def d_spikes(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report isolated excursions of D's loss that recover.
+
+    In log units, since the noise of a loss is as large as its level. Batch-1 losses are noisy without
+    being ill: a spike must be 8 MADs *and* 5 times the level, and rare.
+    """
+    yield from _spikes(view, limits, view.game.d, "D")
+
+
+@detector("GD103", needs=(G_LOSS,), min_points=50)
+def g_spikes(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for G."""
+    yield from _spikes(view, limits, view.game.g, "G")
+
+
+def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding]:
+    late = view.after_warm_up(track.steps)
+    values, steps = track.values[late], track.steps[late]
+    if len(values) < 30 or np.quantile(values, 0.05) <= 0:  # a loss that crosses 0 has no log
+        return
+    logs = np.log(values)
+    smooth = rolling_median(logs, max(21, len(logs) // 20))
+    rest = logs - smooth
+    noise = max(mad(rest) * MAD_TO_SIGMA, 0.02)
+    spikes = (rest > limits["height"].value * noise) & (rest > np.log(limits["factor"].value))
+    count = int(np.count_nonzero(np.diff(np.concatenate([[0], spikes.astype(np.int8)])) > 0))
+    if count == 0 or np.mean(spikes) > limits["most"].value or np.count_nonzero(spikes) < 2:
+        return
+    where = np.flatnonzero(spikes)
+    if where[-1] >= len(spikes) - 2:
+        return  # not yet recovered: nobody knows
+    size = float(np.exp(rest[where].max()))
+    at = int(where[0])
+    stretch = Stretch(int(steps[at]), (int(steps[max(at - 1, 0)]), int(steps[at])), int(steps[where[-1]]),
+                      float(np.mean(spikes)))  # fmt: skip
+    window = view.window(stretch)
+    evidence = (
+        Evidence(Kind.GAME, "largest spike / rolling median", size, limits["factor"], track.tags, window),
+        Evidence(Kind.GAME, "largest spike in MADs of log loss", float(rest[where].max() / noise * MAD_TO_SIGMA),
+                 limits["height"], track.tags, window),
+    )  # fmt: skip
+    params: dict[str, Param] = {"count": count, "tag": track.tags[0], "size": size}
+    yield Finding(
+        "GD103", Severity.WARNING, stretch, evidence, view.subject(network, tag=track.tags[0]), params
+    )

@@ -1,0 +1,98 @@
+"""GD301, GD302: gradient norms that vanish or explode, for a network or a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, Param, Severity
+from gandoctor.interpret.view import D_GRAD, D_WEIGHT, G_GRAD, G_WEIGHT, RunView, Signal, Track
+from gandoctor.thresholds import Limits
+
+
+@detector("GD301", needs=(G_GRAD,), min_points=40)
+def g_vanishes(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report gradients of G that stay near nothing. A network not updated at some steps logs zeros there:
+    the condition must hold for 80% of the points of a long stretch.
+    """
+    yield from _vanishing(view, limits, "G", G_GRAD)
+
+
+@detector("GD301", needs=(D_GRAD,), min_points=40)
+def d_vanishes(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for D."""
+    yield from _vanishing(view, limits, "D", D_GRAD)
+
+
+def _reference(view: RunView, track: Track) -> float:
+    """The median norm at 10-30% of the run."""
+    first, last = view.span
+    early = (track.steps >= first + 0.1 * (last - first)) & (track.steps <= first + 0.3 * (last - first))
+    return float(np.median(track.values[early])) if early.any() else float("nan")
+
+
+def _vanishing(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterator[Finding]:
+    for track in map(view.blocks, view.all(signal)):
+        if len(track) < 20:
+            continue
+        early = _reference(view, track)
+        relative = np.nan_to_num(limits["low"].value * early)
+        mask = (track.values < limits["floor"].value) | (track.values < relative)
+        stretch = view.stretch(track.steps, mask, share=limits["share"].value)
+        if stretch is None:
+            continue
+        value = float(np.median(track.values[view.inside(stretch, track.steps)]))
+        layer = view.roles[track.tags[0]].layer
+        bound = limits["floor"] if value < limits["floor"].value or not early > 0 else limits["low"]
+        measured = value if bound is limits["floor"] else value / early
+        evidence = Evidence(Kind.GRADIENTS, f"gradient norm of {network}", measured, bound, track.tags,
+                            view.window(stretch))  # fmt: skip
+        params: dict[str, Param] = {"network": network, "value": value}
+        if layer:
+            params["layer"] = layer
+        # Nothing trains on a gradient under 1e-6 to the end; a fall to a thousandth alone is a warning.
+        dead = value < limits["floor"].value and stretch.end is None and not layer
+        severity = Severity.ERROR if dead else Severity.WARNING
+        yield Finding(
+            "GD301", severity, stretch, (evidence,), view.subject(network, layer), params, overwhelming=dead
+        )
+
+
+@detector("GD302", needs=(G_GRAD,), min_points=40)
+def g_explodes(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report gradient norms of G that grew to many times their own settled level.
+
+    No absolute bound: healthy critics live with norms over 100.
+    """
+    yield from _exploding(view, limits, "G", G_GRAD, G_WEIGHT)
+
+
+@detector("GD302", needs=(D_GRAD,), min_points=40)
+def d_explodes(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for D."""
+    yield from _exploding(view, limits, "D", D_GRAD, D_WEIGHT)
+
+
+def _exploding(
+    view: RunView, limits: Limits, network: str, signal: Signal, weight: Signal
+) -> Iterator[Finding]:
+    for track in map(view.blocks, view.all(signal)):
+        if len(track) < 20:
+            continue
+        early = _reference(view, track)
+        if not early > 1e-9:
+            continue
+        growth = limits["growth"]
+        stretch = view.stretch(track.steps, track.values > growth.value * early, share=limits["share"].value)
+        if stretch is None:
+            continue
+        factor = float(np.median(track.values[view.inside(stretch, track.steps)])) / early
+        evidence = Evidence(Kind.GRADIENTS, f"gradient norm of {network} / its level at 10-30%", factor, growth,
+                            track.tags, view.window(stretch))  # fmt: skip
+        layer = view.roles[track.tags[0]].layer
+        params: dict[str, Param] = {"network": network, "factor": factor}
+        if layer:
+            params["layer"] = layer
+        yield Finding("GD302", Severity.WARNING, stretch, (evidence,), view.subject(network, layer), params)

@@ -1,0 +1,144 @@
+"""GD701: losses that their family cannot produce; the code is wrong, not the game."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import (
+    Evidence,
+    Finding,
+    Kind,
+    NotExamined,
+    Param,
+    Severity,
+    State,
+    Stretch,
+    Threshold,
+)
+from gandoctor.interpret import families
+from gandoctor.interpret.families import FAMILIES, Form
+from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView
+from gandoctor.run import Steps, Values
+from gandoctor.stats import Mask
+from gandoctor.thresholds import Limits
+
+
+@detector("GD701", needs=(D_LOSS, G_LOSS), min_points=40)
+def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report losses that Jensen's inequality forbids for one D on the same fakes.
+
+    For binary cross-entropy exp(−L_G) + exp(−L_D,fake) ≤ 1. Says nothing where G's loss may carry an
+    unknown weight or other terms: it must be named as the adversarial part, or have started near the
+    equilibrium of its family, to be held against D's.
+    """
+    game = view.game
+    if not game.alone or game.weighted:
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-mixed", "", "d-fake-loss")
+        return
+    fake = game.fake if len(game.fake) and len(game.real) else game.d
+    steps, (g, d_fake) = view.aligned(game.g, fake)
+    if len(steps) < 20:
+        return
+    form = game.scale.best if game.scale.forms else None
+    if form is None or form.family.floor is None:
+        if game.scale.forms:
+            yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
+            return
+        form = Form(FAMILIES["non-saturating"], 1.0, 1.0)
+    floor = form.family.floor
+    assert floor is not None
+    if not _on_a_scale(view, form, g):
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
+        return
+    with np.errstate(over="ignore"):
+        excess = np.exp(-d_fake / form.d_factor) - np.exp(-floor(g / form.g_factor))
+    mask = excess > limits["jensen"].value
+    share = float(np.mean(mask))
+    if share <= limits["share"].value:
+        return
+    stretch = view.stretch(steps, mask, share=limits["share"].value, hold=0.7)
+    if stretch is None:
+        return
+    both = limits["both"].value
+    small = np.mean((d_fake < both * families.LOG2) & (np.abs(g) < both * families.LOG2))
+    params: dict[str, Param] = {"check": "swapped-labels" if small > 0.5 else "jensen", "share": share}
+    tags = (*game.g.tags, *fake.tags)
+    evidence = (
+        Evidence(Kind.GAME, "share of points above the bound", share, limits["share"], tags, view.window(stretch)),
+        Evidence(Kind.GAME, "median excess over the bound", float(np.median(excess[mask])), limits["jensen"], tags,
+                 view.window(stretch)),
+    )  # fmt: skip
+    lasting = stretch.end is None and stretch.share > 0.5
+    severity = Severity.ERROR if lasting else Severity.WARNING
+    yield Finding("GD701", severity, stretch, evidence, view.subject(), params, overwhelming=lasting)
+
+
+def _on_a_scale(view: RunView, form: Form, g: Values) -> bool:
+    """Whether G's loss is known to be on its family's scale."""
+    role = view.roles[view.game.g.tags[0]]
+    if role.part == "adversarial" and not view.facts.get("adversarial_weight"):
+        return True
+    early = float(np.median(g[: max(3, len(g) // 50)]))
+    return abs(early - form.g_equilibrium) < 0.7 * form.family.debt_unit * form.g_factor
+
+
+@detector("GD701", needs=(D_LOSS, G_LOSS), min_points=100)
+def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report cross-entropy losses confined to what σ(σ(x)) ∈ [0.5, 0.731] allows.
+
+    A game at equilibrium stays in that range too, for a while: G's loss must also have begun near
+    0.474, the loss of σ(σ(0)), and D's above 1.386.
+    """
+    game = view.game
+    form = game.scale.best if game.scale.forms else None
+    if form is None or form.family.name != "non-saturating" or not game.alone or form.d_factor != 1.0:
+        return
+    steps, (d, g) = view.aligned(game.d, game.g)
+    if not len(steps):
+        return
+    early = slice(0, max(3, len(g) // 100))
+    starts = abs(float(np.median(g[early])) - 0.474) < 0.06 and abs(float(np.median(d[early])) - 1.448) < 0.08
+    confined = float(g.max()) <= limits["sigmoid_g"].value and float(d.min()) >= limits["sigmoid_d"].value
+    if not (starts and confined):
+        return
+    stretch = _whole(steps)
+    window = view.window(stretch)
+    evidence = (
+        Evidence(Kind.GAME, "largest L_G", float(g.max()), limits["sigmoid_g"], game.g.tags, window),
+        Evidence(Kind.GAME, "least L_D", float(d.min()), limits["sigmoid_d"], game.d.tags, window),
+    )
+    params: dict[str, Param] = {"check": "double-sigmoid", "share": 1.0}
+    yield Finding("GD701", Severity.WARNING, stretch, evidence, view.subject(), params)
+
+
+@detector("GD701", needs=(D_LOSS,), min_points=40)
+def out_of_range(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a D loss below 0 where the configuration or the user names a family that has no such values."""
+    named = view.family_given or _named(view)
+    family = FAMILIES.get(named)
+    if family is None or family.d_low < 0:
+        return
+    d = view.game.d
+    mask: Mask = d.values < family.d_low - families.RESOLUTION
+    share = float(np.mean(mask))
+    bound: Threshold = limits["negative"]
+    if share <= bound.value:
+        return
+    stretch = view.stretch(d.steps, mask, share=bound.value) or _whole(d.steps)
+    evidence = Evidence(
+        Kind.GAME, f"share of points below 0, for {named}", share, bound, d.tags, view.window(stretch)
+    )
+    params: dict[str, Param] = {"check": "range", "share": share}
+    yield Finding("GD701", Severity.ERROR, stretch, (evidence,), view.subject("D"), params, overwhelming=True)
+
+
+def _named(view: RunView) -> str:
+    fact = view.facts.get("family")
+    return str(fact.value) if fact is not None else ""
+
+
+def _whole(steps: Steps) -> Stretch:
+    return Stretch(int(steps[0]), (int(steps[0]), int(steps[0])))

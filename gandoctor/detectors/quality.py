@@ -1,0 +1,164 @@
+"""GD104, GD504, GD505: quality metrics that do not progress, turn worse, or cannot be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
+from gandoctor.interpret.view import G_STEP, G_WEIGHT, QUALITY, RunView, Track
+from gandoctor.stats import rolling_median
+from gandoctor.thresholds import Limits
+
+_NEVER_NEGATIVE = frozenset(
+    {"fid", "is", "ssim", "psnr", "precision", "recall", "coverage", "density", "ppl", "lpips"}
+)
+
+
+def broken(view: RunView, track: Track, limit: float) -> float:
+    """The share of a metric's values that no such metric can have."""
+    one = view.series[track.tags[0]]
+    impossible = ~np.isfinite(one.values) | (np.abs(one.values) > limit)
+    if view.roles[track.tags[0]].part in _NEVER_NEGATIVE:
+        impossible |= one.values < 0
+    return float(np.mean(impossible))
+
+
+@detector("GD505", needs=(QUALITY,), min_points=1)
+def metric_is_broken(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a metric with impossible values, or one that repeats a value to the end: never updated."""
+    for tag, role in view.roles.items():
+        if role.quantity != "metric" or not len(view.series[tag]):
+            continue
+        one = view.series[tag]
+        share = broken(view, Track(one.steps, one.values, (tag,)), limits["impossible"].value)
+        bad = ~np.isfinite(one.values) | (np.abs(one.values) > limits["impossible"].value)
+        value = float(one.values[np.argmax(bad)]) if bad.any() else float(one.values[-1])
+        if share > 0.2:
+            statistic, bound, measured = "share of impossible values", None, share
+            onset = int(one.steps[np.argmax(bad)]) if bad.any() else int(one.steps[0])
+        elif (run := _repeated(one.values)) >= limits["repeated"].value and role.part not in (
+            "coverage",
+            "modes",
+        ):
+            statistic, bound, measured = "equal values in a row to the end", limits["repeated"], float(run)
+            onset = int(one.steps[-run])
+        else:
+            continue
+        stretch = Stretch(onset, (onset, onset), None, share or 1.0)
+        evidence = Evidence(
+            Kind.QUALITY, statistic, measured, bound or limits["impossible"], (tag,), view.window(stretch)
+        )
+        params: dict[str, Param] = {"metric": tag, "value": value, "share": share}
+        yield Finding("GD505", Severity.WARNING, stretch, (evidence,), view.subject(tag=tag), params)
+
+
+def _repeated(values: np.ndarray) -> int:
+    """How many equal values end a metric's series."""
+    if len(values) < 2:
+        return 0
+    differs = np.flatnonzero(values != values[-1])
+    return len(values) - (int(differs[-1]) + 1 if len(differs) else 0)
+
+
+def believable(view: RunView) -> list[Track]:
+    """The quality metrics that can be believed, with at least 6 points."""
+    return [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, 1e5) <= 0.2]
+
+
+@detector("GD504", needs=(QUALITY,), min_points=6)
+def turns_worse(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a metric that gave back most of what it had gained, and when it was best.
+
+    Metrics bounce from one evaluation to the next: medians of three are compared, the fall must be half
+    of the whole gain and a tenth of the best value, and the best must lie well back.
+    """
+    for track in believable(view):
+        sign = 1.0 if view.better_when_higher(track.tags[0]) else -1.0
+        smooth = sign * rolling_median(track.values, 3)
+        best = int(np.argmax(smooth))
+        gain, loss = smooth[best] - smooth[0], smooth[best] - float(np.median(smooth[-3:]))
+        first, last = view.span
+        since = (last - int(track.steps[best])) / max(last - first, 1)
+        whole = max(gain, 0.25 * loss, 1e-12)
+        relative = loss / max(abs(float(track.values[best])), 1e-12)
+        if (
+            loss / whole < limits["lost"].value
+            or relative < limits["relative"].value
+            or since < limits["after"].value
+        ):
+            continue
+        stretch = Stretch(int(track.steps[best]), (int(track.steps[max(best - 1, 0)]), int(track.steps[best])), None,
+                          float(since))  # fmt: skip
+        window = view.window(stretch)
+        evidence = (
+            Evidence(Kind.QUALITY, "share of the gain lost since the best", float(min(loss / whole, 4.0)),
+                     limits["lost"], track.tags, window),
+            Evidence(Kind.QUALITY, "fall since the best / best", float(relative), limits["relative"], track.tags, window),
+        )  # fmt: skip
+        params: dict[str, Param] = {
+            "metric": track.tags[0], "best": float(track.values[best]), "best_step": int(track.steps[best]),
+            "last": float(track.values[-1]),
+        }  # fmt: skip
+        yield Finding("GD504", Severity.WARNING, stretch, evidence, view.subject(tag=track.tags[0]), params)
+
+
+@detector("GD104", needs=(QUALITY,), min_points=10)
+def no_progress(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report metrics that hardly gained anything in the whole run, and nothing in its last half.
+
+    A run that has converged gained before: quiet.
+    """
+    tracks = believable(view)
+    if not tracks:
+        return
+    measured = []
+    for track in tracks:
+        sign = 1.0 if view.better_when_higher(track.tags[0]) else -1.0
+        smooth = sign * rolling_median(track.values, 3)
+        level = max(abs(float(smooth[0])), 1e-12)
+        half = len(smooth) // 2
+        measured.append(
+            ((smooth.max() - smooth[0]) / level, (smooth[half:].max() - smooth[:half].max()) / level)
+        )
+    gain, late = (float(max(pair[n] for pair in measured)) for n in (0, 1))
+    if gain > limits["gain"].value or late > limits["flat"].value:
+        return
+    first, last = view.span
+    middle = first + (last - first) // 2
+    stretch = Stretch(middle, (first, middle))
+    tags = tuple(track.tags[0] for track in tracks)
+    evidence = (
+        Evidence(
+            Kind.QUALITY,
+            "largest gain of a metric / its first level",
+            gain,
+            limits["gain"],
+            tags,
+            (first, last),
+        ),
+        Evidence(
+            Kind.QUALITY, "gain in the last half / first level", late, limits["flat"], tags, (middle, last)
+        ),
+    )
+    yield Finding("GD104", Severity.WARNING, stretch, evidence, params={"signal": tags[0], "share": 0.5})
+
+
+@detector("GD104", needs=(G_STEP, G_WEIGHT), min_points=40)
+def g_hardly_moves(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a generator whose steps have become too small beside its weights to go anywhere."""
+    step, weight = view.get(G_STEP), view.get(G_WEIGHT)
+    steps, (moved, size) = view.aligned(view.blocks(step), view.blocks(weight))
+    ratio = moved / np.where(size > 0, size, np.inf)
+    stretch = view.stretch(steps, ratio <= limits["still"].value, share=0.4)
+    if stretch is None or stretch.end is not None:
+        return
+    value = float(np.median(ratio[view.inside(stretch, steps)]))
+    tags = (*step.tags, *weight.tags)
+    evidence = Evidence(
+        Kind.WEIGHTS, "median step / weight norm of G", value, limits["still"], tags, view.window(stretch)
+    )
+    params: dict[str, Param] = {"signal": step.tags[0], "share": stretch.share}
+    yield Finding("GD104", Severity.WARNING, stretch, (evidence,), view.subject("G"), params)

@@ -1,0 +1,76 @@
+"""GD703: learning rates that are zero, out of the usual, or gone too early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
+from gandoctor.interpret.view import ANY, D_LR, G_LR, RunView, Signal
+from gandoctor.thresholds import Limits
+
+
+@detector("GD703", needs=(ANY,), min_points=40)
+def rates_out_of_the_usual(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report learning rates of the configuration far from what trains a GAN with Adam.
+
+    Only orders of magnitude count: published settings lie between 5e-5 and 2.5e-3.
+    """
+    optimizer = view.facts.get("optimizer")
+    if optimizer is not None and str(optimizer.value).startswith("sgd"):
+        return  # plain SGD takes other rates
+    first, _ = view.span
+    for knob, network in (("lr_G", "G"), ("lr_D", "D")):
+        fact = view.facts.get(knob)
+        if fact is None or not isinstance(fact.value, int | float) or fact.source == "the logs":
+            continue
+        value = float(fact.value)
+        high, low = limits["high"], limits["low"]
+        if low.value <= value < high.value:
+            continue
+        bound = high if value >= high.value else low
+        stretch = Stretch(first, (first, first))
+        evidence = Evidence(
+            Kind.CONFIGURATION, f"{knob} ({fact.source})", value, bound, (), view.window(stretch)
+        )
+        params: dict[str, Param] = {"knob": knob, "value": value, "usual": "5e-5 to 2.5e-3"}
+        yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(network), params)
+
+
+@detector("GD703", needs=(G_LR,), min_points=20)
+def g_rate_is_gone(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a learning rate of G that fell to nothing long before the end."""
+    yield from _gone(view, limits, "G", G_LR)
+
+
+@detector("GD703", needs=(D_LR,), min_points=20)
+def d_rate_is_gone(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for D."""
+    yield from _gone(view, limits, "D", D_LR)
+
+
+def _gone(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterator[Finding]:
+    track = view.get(signal)
+    peak = float(track.values.max())
+    first, last = view.span
+    mask = track.values <= limits["decayed"].value * peak
+    if peak <= 0:
+        mask = np.ones(len(track), bool)
+    if not mask[-1]:
+        return
+    alive = np.flatnonzero(~mask)
+    at = int(alive[-1]) + 1 if len(alive) else 0
+    left = (last - int(track.steps[at])) / max(last - first, 1)
+    if left < limits["early"].value:
+        return
+    stretch = Stretch(int(track.steps[at]), (int(track.steps[max(at - 1, 0)]), int(track.steps[at])))
+    evidence = Evidence(Kind.CONFIGURATION, f"share of the run at a learning rate of {network} near 0", left,
+                        limits["early"], track.tags, view.window(stretch))  # fmt: skip
+    params: dict[str, Param] = {
+        "knob": f"lr_{network}",
+        "value": float(track.values[-1]),
+        "usual": f"{peak:g}",
+    }
+    yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(network), params)

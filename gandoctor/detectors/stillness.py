@@ -1,0 +1,163 @@
+"""GD204: no game is played; neither network learns from the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
+from gandoctor.interpret.view import (
+    D_LOSS,
+    D_STEP,
+    D_WEIGHT,
+    G_STEP,
+    G_WEIGHT,
+    QUALITY,
+    RunView,
+    Track,
+)
+from gandoctor.run import Steps, Values
+from gandoctor.stats import Mask, rolling_median
+from gandoctor.thresholds import Limits
+
+_WINDOW = 9  # points over which a loss must stand still to be called frozen
+
+
+@detector("GD204", needs=(D_LOSS,), min_points=40)
+def frozen_losses(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report losses that stand at a constant: a live game jitters from batch to batch.
+
+    Judged on the points as logged, not on block medians, which would hide the jitter. A log that
+    prints too few digits to show a jitter near 0 stays quiet: the constant must lie off 0.
+    """
+    game = view.game
+    if game.started is None:
+        yield NotExamined("GD204", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
+        return
+    if not game.scale.defined:
+        return
+    equilibrium = game.scale.best.d_equilibrium or 1.0
+    jitter = _jitter(game.d.values) / equilibrium
+    still = (jitter < limits["frozen"].value) & (np.abs(game.d.values) > 0.02 * equilibrium)
+    stretch = view.stretch(game.d.steps, still, share=limits["share"].value, hold=0.9)
+    if stretch is None:
+        return
+    inside = view.inside(stretch, game.d.steps)
+    level = float(np.median(game.d.values[inside]))
+    at_chance = abs(level / equilibrium - 1) < 0.02
+    g_still = _also_still(view, game.g, stretch, limits)
+    quality, failing = _quality_falls(view, stretch)
+    evidence = [
+        Evidence(Kind.GAME, "half range of D's loss / equilibrium", float(np.median(jitter[inside])), limits["frozen"],
+                 game.d.tags, view.window(stretch)),
+        *quality,
+    ]  # fmt: skip
+    certain = (
+        stretch.end is None and at_chance and (g_still or failing) and not (view.conditional and not failing)
+    )
+    yield Finding(
+        "GD204", Severity.ERROR if certain else Severity.WARNING, stretch, tuple(evidence), view.subject("D"),
+        {"network": "D", "level": level, "share": stretch.share}, overwhelming=certain and g_still,
+    )  # fmt: skip
+
+
+def _jitter(values: Values) -> Values:
+    """Half of the 5-95% range in a window around each point, float64 (n,)."""
+    width = min(_WINDOW, len(values))
+    padded = np.pad(values, (width // 2, width - 1 - width // 2), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
+    low, high = np.quantile(windows, (0.05, 0.95), axis=1)
+    half: Values = (high - low) / 2
+    return half
+
+
+def _also_still(view: RunView, g: Track, stretch: Stretch, limits: Limits) -> bool:
+    inside = view.inside(stretch, g.steps)
+    if np.count_nonzero(inside) < _WINDOW:
+        return False
+    level = float(np.median(np.abs(g.values[inside])))
+    return bool(np.median(_jitter(g.values[inside])) < 3 * limits["frozen"].value * max(level, 1e-12))
+
+
+def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], bool]:
+    """Whether a quality metric got worse within the stretch, and the evidence of it."""
+    found, falls = [], False
+    for track in view.all(QUALITY):
+        inside = view.inside(stretch, track.steps)
+        if np.count_nonzero(inside) < 6 or not np.ptp(track.values):
+            continue
+        values = rolling_median(track.values, 5)[inside]
+        gain = values[-1] - values[0]
+        worse = gain < 0 if view.better_when_higher(track.tags[0]) else gain > 0
+        share = abs(gain) / max(float(np.median(np.abs(track.values))), 1e-12)
+        if worse and share > 0.1:
+            falls = True
+            window = (int(track.steps[inside][0]), int(track.steps[inside][-1]))
+            found.append(
+                Evidence(Kind.QUALITY, "relative change of the metric, for the worse", float(share), None,
+                         track.tags, window)
+            )  # fmt: skip
+    return found, falls
+
+
+@detector("GD204", needs=(D_LOSS,), min_points=40)
+def never_led(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a D that stood at chance from the first point on: every live D gets ahead at the start.
+
+    Convergence to equilibrium looks the same at the end but not at the start. A run that continues
+    another one (its steps begin late) may have converged before: quiet.
+    """
+    game = view.game
+    if not game.scale.defined or game.started is None:
+        return
+    first, last = view.span
+    if first > 0.05 * last:
+        return
+    d = view.blocks(game.d, 50)
+    lead = game.scale.lead(d.values)
+    chance, ever = limits["chance"], limits["ever"]
+    if abs(float(np.median(lead))) > chance.value or float(np.max(lead)) > ever.value:
+        return
+    stretch = Stretch(int(d.steps[0]), (int(d.steps[0]), int(d.steps[0])))
+    window = view.window(stretch)
+    evidence = (
+        Evidence(Kind.GAME, "|median lead of D|", abs(float(np.median(lead))), chance, d.tags, window),
+        Evidence(Kind.GAME, "largest lead of D in any block", float(np.max(lead)), ever, d.tags, window),
+    )
+    params: dict[str, Param] = {"network": "D", "level": float(np.median(d.values)), "share": 1.0}
+    yield Finding("GD204", Severity.WARNING, stretch, evidence, view.subject("D"), params)
+
+
+@detector("GD204", needs=(G_STEP, G_WEIGHT), min_points=40)
+def g_stands(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a generator whose steps are nothing beside its weights from the start."""
+    yield from _stands(view, limits, "G", view.get(G_STEP), view.get(G_WEIGHT))
+
+
+@detector("GD204", needs=(D_STEP, D_WEIGHT), min_points=40)
+def d_stands(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for the discriminator."""
+    yield from _stands(view, limits, "D", view.get(D_STEP), view.get(D_WEIGHT))
+
+
+def _stands(view: RunView, limits: Limits, network: str, step: Track, weight: Track) -> Iterator[Finding]:
+    steps, (moved, size) = view.aligned(view.blocks(step), view.blocks(weight))
+    ratio = moved / np.where(size > 0, size, np.inf)
+    stretch = view.stretch(steps, ratio < limits["still"].value, share=0.8)
+    if stretch is None or not _from_the_start(view, stretch, steps, ratio < limits["still"].value):
+        return
+    value = float(np.median(ratio))
+    tags = (*step.tags, *weight.tags)
+    evidence = Evidence(
+        Kind.WEIGHTS, "median step / weight norm", value, limits["still"], tags, view.window(stretch)
+    )
+    params: dict[str, Param] = {"network": network, "share": stretch.share}
+    yield Finding(
+        "GD204", Severity.ERROR, stretch, (evidence,), view.subject(network), params, overwhelming=True
+    )
+
+
+def _from_the_start(view: RunView, stretch: Stretch, steps: Steps, mask: Mask) -> bool:
+    return bool(mask[: max(3, len(mask) // 20)].all()) and stretch.end is None

@@ -1,0 +1,457 @@
+"""RunView: one pair of networks of a run, with its series by meaning instead of by tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from gandoctor.findings import Stretch, Subject
+from gandoctor.interpret import families
+from gandoctor.interpret.configuration import FactValue, facts_of
+from gandoctor.interpret.families import RESOLUTION, Scale
+from gandoctor.interpret.roles import METRICS, Role, resolve
+from gandoctor.run import Run, Series, Steps, Unit, Values
+from gandoctor.stats import Mask, block_medians, holding
+
+WARM_UP = 0.1  # of the steps: early on D wins for a while in every game
+BLOCKS = 200  # block medians to which long series are thinned
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that a detector may need, by the role of its series.
+
+    name: its slug in coverage and `log_next`. worth: how much logging it would tell (for `log_next`).
+    """
+
+    name: str
+    network: str
+    quantity: str
+    parts: tuple[str, ...] = ()
+    worth: int = 0
+
+
+D_LOSS = Signal("d-loss", "D", "loss", ("total", "real", "fake"), 90)
+G_LOSS = Signal("g-loss", "G", "loss", ("adversarial", "total"), 89)
+SCORES = Signal("d-outputs", "D", "score", ("real", "fake"), 80)
+SPREADS = Signal("d-output-spreads", "D", "score_std", ("real", "fake"), 79)
+PAIR_ACCURACY = Signal("pair-accuracy", "D", "pair_accuracy", (), 60)
+ACCURACY = Signal("d-accuracy", "D", "accuracy", (), 40)
+SIGNS = Signal("d-signs", "D", "sign_rate", ("real",), 50)
+G_GRAD = Signal("g-grad-norm", "G", "grad_norm", (), 70)
+D_GRAD = Signal("d-grad-norm", "D", "grad_norm", (), 69)
+G_WEIGHT = Signal("g-weight-norm", "G", "weight_norm", (), 45)
+D_WEIGHT = Signal("d-weight-norm", "D", "weight_norm", (), 44)
+G_STEP = Signal("g-step-norm", "G", "step_norm", (), 56)
+D_STEP = Signal("d-step-norm", "D", "step_norm", (), 55)
+PENALTY = Signal("penalty", "D", "penalty", (), 30)
+G_LR = Signal("lr", "G", "lr", (), 20)
+D_LR = Signal("lr", "D", "lr", (), 20)
+SAMPLE_STD = Signal("sample-std", "-", "sample_std", ("fake", "real"), 76)
+DIVERSITY = Signal("diversity", "-", "diversity", (), 75)
+QUALITY = Signal("quality-metric", "-", "metric", (), 85)
+AUGMENT_P = Signal("augment-p", "-", "augment_p", (), 10)
+LOSS_SCALE = Signal("loss-scale", "-", "loss_scale", (), 10)
+BALANCE = Signal("balance-term", "-", "balance", ("k",), 5)
+ANY = Signal("any-series", "*", "*", (), 1)
+# What no scalar log holds; detectors on samples and weights need them.
+SAMPLES = Signal("random-noise-grid", "-", "samples", (), 78)
+CHECKPOINTS = Signal("checkpoints", "-", "checkpoints", (), 35)
+LATENT = Signal("interpolation-grid", "-", "latent", (), 25)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A signal as one column: steps int64 (n,), values float64 (n,) finite, and the tags it is made of."""
+
+    steps: Steps
+    values: Values
+    tags: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+EMPTY = Track(np.empty(0, np.int64), np.empty(0), ())
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One pair of networks: what its series mean, and on which scale its losses are read.
+
+    pair: "" where the run has one. series, roles: by tag, of this pair and of the run as a whole.
+    facts: what the configuration says, by the names of `interpret/facts.py`.
+    """
+
+    run: Run
+    pair: str
+    series: Mapping[str, Series]
+    roles: Mapping[str, Role]
+    facts: Mapping[str, FactValue]
+    family_given: str = ""
+    _cache: dict[Signal, Track] = field(default_factory=dict)
+
+    # -- signals ------------------------------------------------------------------------------
+
+    def has(self, signal: Signal) -> bool:
+        """Whether the run holds the signal at all."""
+        return self.points(signal) > 0
+
+    def points(self, signal: Signal) -> int:
+        """How many points the signal has."""
+        if signal is ANY:
+            return max((len(one) for one in self.series.values()), default=0)
+        if signal.parts and set(signal.parts) <= {"real", "fake"} and signal is not SIGNS:
+            return min(len(self.part(signal, side)) for side in signal.parts)
+        return len(self.get(signal))
+
+    def get(self, signal: Signal) -> Track:
+        """The signal as one column of finite values; empty where it is not logged."""
+        if signal not in self._cache:
+            if signal is D_LOSS:
+                track = self.game.d
+            elif signal is G_LOSS:
+                track = self.game.g
+            else:
+                track = next(iter(self.all(signal)), EMPTY)
+            self._cache[signal] = track
+        return self._cache[signal]
+
+    def all(self, signal: Signal) -> list[Track]:
+        """Every series of the signal, one a tag (layers, metrics), whole networks before layers."""
+        mine = [
+            tag
+            for tag, role in self.roles.items()
+            if role.quantity == signal.quantity
+            and (role.network == signal.network or signal.network == "*")
+            and (not signal.parts or role.part in signal.parts)
+        ]
+        mine.sort(key=lambda tag: (bool(self.roles[tag].layer), self.roles[tag].pair != self.pair, tag))
+        return [self.track(tag) for tag in mine]
+
+    def part(self, signal: Signal, part: str) -> Track:
+        """One side of a signal, e.g. D's mean output on fakes."""
+        return next((track for track in self.all(signal) if self.roles[track.tags[0]].part == part), EMPTY)
+
+    def track(self, tag: str) -> Track:
+        """The finite points of one tag."""
+        one = self.series[tag]
+        good = np.isfinite(one.values)
+        if good.all():
+            return Track(one.steps, one.values, (tag,))
+        return Track(one.steps[good], one.values[good], (tag,))
+
+    # -- the game -----------------------------------------------------------------------------
+
+    @cached_property
+    def game(self) -> Game:
+        """The adversarial losses of the pair and the scale on which to read them."""
+        return _game(self)
+
+    @property
+    def family(self) -> Scale:
+        """The scale of the pair's losses: family, lead, debt."""
+        return self.game.scale
+
+    @cached_property
+    def content(self) -> tuple[Track, ...]:
+        """Losses that carry G besides the adversarial one (L1, cycle, mel), as they were logged."""
+        found = (self.track(tag) for tag, role in self.roles.items()
+                 if role.quantity == "loss" and role.part == "auxiliary" and role.network == "G")  # fmt: skip
+        return tuple(t for t in found if len(t) and np.median(np.abs(t.values)) > RESOLUTION)
+
+    @cached_property
+    def conditional(self) -> bool:
+        """Whether a content loss carries G, so that a dead game is not yet a dead run."""
+        said = self.facts.get("conditional")
+        return (
+            bool(said.value)
+            if said is not None
+            else bool(self.content) or self.metric_kind("psnr") is not None
+        )
+
+    def metric_kind(self, name: str) -> Track | None:
+        """The first series of one quality metric ("psnr"), if it is logged."""
+        return next((t for t in self.all(QUALITY) if self.roles[t.tags[0]].part == name and len(t)), None)
+
+    def better_when_higher(self, tag: str) -> bool:
+        """Whether more is better for the metric that a tag holds."""
+        return METRICS.get(self.roles[tag].part, False)
+
+    # -- windows ------------------------------------------------------------------------------
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """First and last step of the run, over all series."""
+        ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.series.values() if len(s)]
+        return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0, 0)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the steps of the pair's losses, or of the first series."""
+        tags = self.game.d.tags or self.game.g.tags or tuple(self.series)[:1]
+        return self.series[tags[0]].unit if tags else Unit.ITERATION
+
+    def after_warm_up(self, steps: Steps) -> Mask:
+        """Which steps lie after the warm-up."""
+        first, last = self.span
+        return steps >= first + WARM_UP * (last - first)
+
+    def blocks(self, track: Track, blocks: int = BLOCKS) -> Track:
+        """A track thinned to at most `blocks` block medians."""
+        if len(track) <= blocks:
+            return track
+        steps, values = block_medians(track.steps, track.values, blocks)
+        return Track(steps.astype(np.int64), values, track.tags)
+
+    def aligned(self, *tracks: Track) -> tuple[Steps, list[Values]]:
+        """Several tracks at common steps: where they share too few, at the sparsest one's steps, each
+        with its last value before.
+        """
+        steps = tracks[0].steps
+        for track in tracks[1:]:
+            steps = np.intersect1d(steps, track.steps)
+        shortest = min(tracks, key=len)
+        if len(steps) < 0.5 * len(shortest):
+            start = max(int(track.steps[0]) for track in tracks)
+            steps = shortest.steps[shortest.steps >= start]
+        return steps, [
+            track.values[np.clip(np.searchsorted(track.steps, steps, side="right") - 1, 0, None)]
+            for track in tracks
+        ]
+
+    def stretch(
+        self, steps: Steps, mask: Mask, *, share: float, hold: float = 0.8, window: float = 0.05
+    ) -> Stretch | None:
+        """The first stretch after warm-up in which a condition holds over `share` of the points there.
+
+        steps: int64 (n,), mask: bool (n,). window: in shares of the points, at least 5 of them. One
+        that reaches the last window has no end.
+        """
+        late = self.after_warm_up(steps)
+        total = int(np.count_nonzero(late))
+        if total == 0:
+            return None
+        size = max(5, round(window * len(steps)))
+        for span in holding(mask, window=size, hold=hold):
+            inside = int(
+                np.count_nonzero(mask[span.first : span.last + 1] & late[span.first : span.last + 1])
+            )
+            if inside < share * total:
+                continue
+            before = max(span.first - 1, 0)
+            after = min(span.first + size, span.last)
+            to_end = span.last >= len(steps) - size - 1
+            return Stretch(
+                onset=int(steps[span.first]),
+                onset_interval=(int(steps[before]), int(steps[after])),
+                end=None if to_end else int(steps[span.last]),
+                share=inside / total,
+            )
+        return None
+
+    def until(self, step: int) -> RunView:
+        """The same pair as it stood at a step."""
+        cut = {tag: one.take(one.steps <= step) for tag, one in self.series.items()}
+        return replace(self, series=cut, _cache={})
+
+    def window(self, stretch: Stretch) -> tuple[int, int]:
+        """First and last step of a stretch; to the run's last step where it has no end."""
+        return stretch.onset, self.span[1] if stretch.end is None else stretch.end
+
+    def inside(self, stretch: Stretch, steps: Steps) -> Mask:
+        """Which steps lie in a stretch."""
+        first, last = self.window(stretch)
+        return (steps >= first) & (steps <= last)
+
+    def subject(self, network: str = "", layer: str = "", tag: str = "") -> Subject:
+        """A finding's subject within this pair."""
+        return Subject(self.pair, network, layer, tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """The adversarial losses of a pair.
+
+    d: D's loss; where only its halves are logged, their sum. real, fake: the halves (empty if not
+    logged). g: G's adversarial loss. alone: whether `g` holds nothing but the adversarial term.
+    started: D's first step with a loss that is not exactly 0; None if D never ran.
+    strays: other G losses of this pair that do not fit D's.
+    """
+
+    d: Track
+    g: Track
+    real: Track
+    fake: Track
+    scale: Scale
+    alone: bool
+    weighted: bool
+    started: int | None
+    strays: tuple[Track, ...] = ()
+
+
+def _game(view: RunView) -> Game:
+    total, real, fake = _d_losses(view)
+    d, halves = total, False
+    if len(real) and len(fake):
+        steps, (r, f) = view.aligned(real, fake)
+        d, halves = Track(steps, r + f, (*real.tags, *fake.tags)), True
+    elif not len(d):
+        d = real if len(real) else fake
+    started = _started(d)
+    if started is not None:
+        live = d.steps >= started
+        d = Track(d.steps[live], d.values[live], d.tags)
+    fits = []
+    for g in _g_losses(view) or [EMPTY]:
+        if started is not None and len(g):
+            g = Track(g.steps[g.steps >= started], g.values[g.steps >= started], g.tags)
+        seen = _evidence(view, d, g, fake, halves)
+        scale = families.infer(seen)
+        bad = (
+            scale.best.below_floor(seen.g, _fake_or(seen), 0.2) if scale.forms and seen.g is not None else 1.0
+        )
+        fits.append((scale is families.UNKNOWN, bad > 0.2, g, scale))
+    fits.sort(key=lambda fit: fit[:2])
+    _, _, g, scale = fits[0]
+    alone = bool(g.tags) and (view.roles[g.tags[0]].part == "adversarial" or not view.content)
+    weighted = any(re.search(r"\bl_g_gan\b", tag) for tag in g.tags)
+    return Game(d, g, real, fake, scale, alone, weighted, started, tuple(fit[2] for fit in fits[1:]))
+
+
+def _fake_or(seen: families.Evidence) -> Values:
+    """The fake half of D's loss, or the whole, which is never smaller."""
+    if seen.fake is not None:
+        return seen.fake
+    return seen.d if seen.d is not None else np.empty(0)
+
+
+def _d_losses(view: RunView) -> tuple[Track, Track, Track]:
+    """D's total loss and its real and fake halves, in one row a network (sub-discriminators summed)."""
+    found = {}
+    for part in ("total", "real", "fake"):
+        tracks = [t for t in view.all(D_LOSS) if view.roles[t.tags[0]].part == part and len(t)]
+        own = [t for t in tracks if view.roles[t.tags[0]].pair == view.pair] or tracks
+        layered = [t for t in own if view.roles[t.tags[0]].layer]
+        if layered and len(layered) == len(own):
+            steps, values = view.aligned(*layered)
+            found[part] = Track(steps, np.sum(values, axis=0), tuple(t.tags[0] for t in layered))
+        else:
+            own.sort(key=lambda t: -view.roles[t.tags[0]].certainty)
+            found[part] = own[0] if own else EMPTY
+    total, real, fake = found["total"], found["real"], found["fake"]
+    if (
+        len(real)
+        and len(real) == len(fake)
+        and np.array_equal(real.values, fake.values)
+        and np.ptp(real.values)
+    ):
+        # One number logged under both names is D's whole loss, not two halves.
+        return (total if len(total) else real), EMPTY, EMPTY
+    return total, real, fake
+
+
+def _g_losses(view: RunView) -> list[Track]:
+    """Candidates for G's adversarial loss, the likeliest first."""
+    tracks = [t for t in view.all(G_LOSS) if len(t)]
+    own = [t for t in tracks if view.roles[t.tags[0]].pair == view.pair] or tracks
+    adversarial = [t for t in own if view.roles[t.tags[0]].part == "adversarial"]
+    layered = [t for t in adversarial if view.roles[t.tags[0]].layer]
+    if len(layered) > 1:
+        steps, values = view.aligned(*layered)
+        return [Track(steps, np.sum(values, axis=0), tuple(t.tags[0] for t in layered))]
+    chosen = adversarial or own
+    return sorted(chosen, key=lambda t: (-view.roles[t.tags[0]].certainty, len(t.tags[0]), t.tags[0]))
+
+
+def _started(d: Track) -> int | None:
+    """D's first step with a loss that is not exactly 0 (VQGAN's disc_start); None if it never ran."""
+    live = np.flatnonzero(d.values != 0)
+    return int(d.steps[live[0]]) if len(live) else None
+
+
+def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> families.Evidence:
+    d_values: Values | None = None
+    g_values: Values | None = None
+    fake_values: Values | None = None
+    scores: tuple[Values, Values] | None = None
+    judged = bool(g.tags) and not any("l_g_gan" in tag for tag in g.tags) and (
+        view.roles[g.tags[0]].part == "adversarial" or not view.content
+    )  # fmt: skip
+    real_score, fake_score = view.part(SCORES, "real"), view.part(SCORES, "fake")
+    if len(d) and judged and len(g):
+        tracks = [d, g] + ([fake] if halves and len(fake) else [])
+        steps, values = view.aligned(*tracks)
+        d_values, g_values = values[0], values[1]
+        fake_values = values[2] if len(tracks) == 3 else None
+    elif len(d):
+        d_values = d.values
+    elif len(g) and judged:
+        g_values = g.values
+    if len(d) and len(real_score) and len(fake_score):
+        _, (d_scored, r, f) = view.aligned(d, real_score, fake_score)
+        if d_values is not None and len(d_scored) == len(d_values):
+            scores = (r, f)
+    first = min((int(t.steps[0]) for t in (d, g) if len(t)), default=0)
+    start = bool(first <= 10 and len(d) and view.series[d.tags[0]].unit is Unit.ITERATION)
+    said, surely = _said(view)
+    k = view.facts.get("n_subdiscriminators")
+    return families.Evidence(
+        d_values, g_values, fake_values, halves, start, said, surely, int(k.value) if k is not None and isinstance(k.value, int) else 0, scores
+    )  # fmt: skip
+
+
+_NAMES: Sequence[tuple[str, dict[str, float]]] = (
+    (r"wgan[-_ ]?gp|gradient[-_ ]?penalty|\bgp\b|loss_gp", {"wgan-gp": 5.0, "wgan": 1.0}),
+    (r"wasserstein|w_dist|\bwgan|emd", {"wgan-gp": 4.0, "wgan": 4.0}),
+    (r"critic", {"wgan-gp": 2.5, "wgan": 2.5}),
+    (r"disc(riminator)? cost|gen(erator)? cost", {"wgan-gp": 1.5, "wgan": 1.0}),
+    (r"lsgan|least[-_ ]?sq", {"lsgan": 5.0}),
+    (r"hinge", {"hinge": 5.0}),
+    (r"relativ|ragan|rpgan", {"relativistic": 4.0}),
+    (r"\br1\b|r1[-_]penalty|signs/real", {"non-saturating": 3.0, "hinge": 0.5}),
+    (r"\bbce\b|vanilla", {"non-saturating": 3.0}),
+)
+
+
+def _said(view: RunView) -> tuple[dict[str, float], str]:
+    """What names and configuration say of the family."""
+    if view.family_given:
+        return {}, view.family_given
+    fact = view.facts.get("family")
+    if fact is not None and fact.value in families.FAMILIES:
+        return {str(fact.value): 8.0}, ""
+    odds: dict[str, float] = {}
+    text = " ".join(view.series).lower()
+    for pattern, weights in _NAMES:
+        if re.search(pattern, text):
+            for name, weight in weights.items():
+                odds[name] = odds.get(name, 0.0) + weight
+    return odds, ""
+
+
+def views_of(
+    run: Run,
+    *,
+    roles: Mapping[str, str] | None = None,
+    family: str = "",
+    facts: Mapping[str, FactValue] | None = None,
+) -> list[RunView]:
+    """One view a pair of networks; one for the run where it has no pairs.
+
+    roles: the user's word, tag → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
+    """
+    known = resolve(run.series, roles)
+    found = {**facts_of(run), **(facts or {})}
+    pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
+    if len(pairs) < 2:
+        return [RunView(run, "", run.series, known, found, family)]
+    made = []
+    for pair in pairs:
+        mine = {tag: role for tag, role in known.items() if role.pair in ("", pair)}
+        made.append(RunView(run, pair, {tag: run.series[tag] for tag in mine}, mine, found, family))
+    return made

@@ -1,0 +1,215 @@
+"""From a run to its diagnosis: runs the detectors, joins their findings, and judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gandoctor.config import Config
+from gandoctor.detectors import Detector, all_detectors, run_detector
+from gandoctor.findings import Finding, Kind, NotExamined, Severity, State
+from gandoctor.interpret.view import RunView, views_of
+from gandoctor.judge.causes import chain_of, primary_of
+from gandoctor.judge.confidence import confidence, source
+from gandoctor.judge.diagnosis import Coverage, Diagnosis, Judged, Verdict
+from gandoctor.judge.prescription import prescribe
+from gandoctor.judge.rules import Rule, load_rules
+from gandoctor.judge.snapshot import best_snapshot
+from gandoctor.run import Run, Unit
+from gandoctor.thresholds import limits, version
+
+if TYPE_CHECKING:
+    from gandoctor.findings import Subject
+
+LAST = 0.2  # of the run: an illness that is over before is no failure of the run
+_PREFIXES = 8  # beginnings of the run on which the primary's detectors are asked again
+_LOG_NEXT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What the detectors said of one run."""
+
+    findings: list[Finding]
+    examined: set[str]
+    skipped: list[NotExamined]
+
+
+def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
+    """The diagnosis of one run. Pure: the same run and configuration give the same diagnosis."""
+    config = config or Config()
+    rules = load_rules(*config.rules)
+    views = views_of(run, roles=config.roles, family=config.family)
+    looked = _look(views, all_detectors(), config)
+    judged = _judged(_joined(looked.findings), views, config)
+    chain = chain_of(judged, rules)
+    primary = primary_of([j for j in judged if config.wants(j.finding.code)], chain)
+    examined = _examined_kinds(views)
+    coverage = _coverage(rules, looked)
+    verdict = _verdict(judged, views, config)
+    return Diagnosis(
+        run=run,
+        views=tuple(views),
+        verdict=verdict,
+        examined=examined,
+        findings=tuple(judged),
+        primary=primary if verdict is not Verdict.UNKNOWN or _severe(primary) else None,
+        chain=chain,
+        coverage=coverage,
+        prescription=prescribe(primary, judged, chain, rules, views),
+        best_snapshot=best_snapshot(views, primary),
+        known_at_step=_known_at(primary, views, config),
+        log_next=_log_next(coverage),
+        thresholds_version=version(),
+    )
+
+
+def _look(views: Iterable[RunView], detectors: Iterable[Detector], config: Config) -> _Looked:
+    looked = _Looked([], set(), [])
+    for view in views:
+        for which in detectors:
+            said = list(run_detector(which, view, config.thresholds))
+            skipped = [one for one in said if isinstance(one, NotExamined)]
+            looked.findings.extend(one for one in said if isinstance(one, Finding))
+            looked.skipped.extend(skipped)
+            if not skipped:
+                looked.examined.add(which.code)
+    return looked
+
+
+def _joined(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a symptom and subject: what several detectors saw of it becomes its evidence.
+
+    Two kinds of evidence, each at least a warning, make an error; one kind only if overwhelming.
+    """
+    groups: dict[tuple[str, Subject], list[Finding]] = {}
+    for finding in findings:
+        subject = finding.subject
+        # Losses of one network are one subject; which tag showed it stands in the evidence.
+        key = subject if finding.code in ("GD505", "GD504") else replace(subject, tag="", file="")
+        groups.setdefault((finding.code, key), []).append(finding)
+    joined = []
+    for group in groups.values():
+        worst = max(group, key=lambda f: (f.severity, f.overwhelming, -f.stretch.onset))
+        kinds = {e.kind for f in group if f.severity >= Severity.WARNING for e in f.evidence}
+        severity = worst.severity
+        if severity is Severity.WARNING and len(kinds) > 1 and worst.stretch.end is None:
+            severity = Severity.ERROR
+        if severity is Severity.ERROR and len(kinds) < 2 and not worst.overwhelming:
+            severity = Severity.WARNING
+        others = [f for f in group if f is not worst]
+        evidence = (*worst.evidence, *(e for f in others for e in f.evidence))
+        joined.append(replace(worst, severity=severity, evidence=evidence))
+    return joined
+
+
+def _judged(findings: Sequence[Finding], views: Sequence[RunView], config: Config) -> list[Judged]:
+    """Worst first, with ids and confidence."""
+    sure = {view.pair: view.family.confidence for view in views}
+    ranked = sorted(findings, key=lambda f: (-f.severity, f.stretch.onset, f.code, str(f.subject)))
+    counts: dict[str, int] = {}
+    judged = []
+    for finding in ranked:
+        counts[finding.code] = counts.get(finding.code, 0) + 1
+        sureness = sure.get(finding.subject.pair, max(sure.values(), default=0.0))
+        judged.append(
+            Judged(f"{finding.code}-{counts[finding.code]}", finding, confidence(finding, sureness), source())
+        )
+    return judged
+
+
+def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config) -> Verdict:
+    counted = [j.finding for j in judged if config.wants(j.finding.code) and j.finding.code != "GD901"]
+    last = max((view.span[1] for view in views), default=0)
+    first = min((view.span[0] for view in views), default=0)
+    late = last - LAST * (last - first)
+    for finding in counted:
+        end = finding.stretch.end
+        if finding.severity is Severity.ERROR and (end is None or end >= late):
+            return Verdict.FAILING
+    if any(finding.severity >= Severity.WARNING for finding in counted):
+        return Verdict.WARNING
+    return Verdict.HEALTHY if _long_enough(views) else Verdict.UNKNOWN
+
+
+def _long_enough(views: Sequence[RunView]) -> bool:
+    """Whether both networks were examined, over a run long enough for silence to mean something."""
+    bounds = limits("run")
+    if not views:
+        return False
+    for view in views:
+        game = view.game
+        if game.started is None or not len(game.d) or not len(game.g):
+            return False
+        if min(len(game.d), len(game.g)) < bounds["least_points"].value:
+            return False
+        if view.unit is Unit.ITERATION and view.span[1] < bounds["least_iterations"].value:
+            return False
+    return True
+
+
+def _severe(primary: Judged | None) -> bool:
+    return primary is not None and primary.finding.severity >= Severity.WARNING
+
+
+_KIND_OF = {
+    "loss": Kind.GAME, "score": Kind.GAME, "score_std": Kind.GAME, "accuracy": Kind.GAME, "pair_accuracy": Kind.GAME,
+    "sign_rate": Kind.GAME, "grad_norm": Kind.GRADIENTS, "weight_norm": Kind.WEIGHTS, "step_norm": Kind.WEIGHTS,
+    "metric": Kind.QUALITY, "sample_std": Kind.SAMPLES, "diversity": Kind.SAMPLES, "lr": Kind.CONFIGURATION,
+}  # fmt: skip
+
+
+def _examined_kinds(views: Sequence[RunView]) -> tuple[Kind, ...]:
+    """The kinds of evidence that the log holds, in their order."""
+    found = {
+        _KIND_OF[role.quantity] for view in views for role in view.roles.values() if role.quantity in _KIND_OF
+    }
+    if any(view.facts for view in views):
+        found.add(Kind.CONFIGURATION)
+    return tuple(kind for kind in Kind if kind in found)
+
+
+def _coverage(rules: Mapping[str, Rule], looked: _Looked) -> tuple[Coverage, ...]:
+    """One line a code. What hinders it is the nearest miss: too short before not logged."""
+    lines = []
+    for code in sorted(rules):
+        if code in looked.examined:
+            lines.append(Coverage(code, State.EXAMINED))
+            continue
+        skipped = [one for one in looked.skipped if one.code == code]
+        skipped.sort(key=lambda one: one.state is not State.TOO_SHORT)
+        if skipped:
+            one = skipped[0]
+            lines.append(Coverage(code, one.state, one.reason, one.detail, one.log_next))
+        else:
+            lines.append(Coverage(code, State.NOT_EXAMINABLE, "no-detector"))
+    return tuple(lines)
+
+
+def _log_next(coverage: Iterable[Coverage]) -> tuple[str, ...]:
+    """The signals whose logging would tell most, at most three."""
+    from gandoctor.interpret import view as signals
+
+    worth = {s.name: s.worth for s in vars(signals).values() if isinstance(s, signals.Signal)}
+    wanted = {line.log_next for line in coverage if line.log_next}
+    return tuple(sorted(wanted, key=lambda name: (-worth.get(name, 0), name))[:_LOG_NEXT])
+
+
+def _known_at(primary: Judged | None, views: Sequence[RunView], config: Config) -> int | None:
+    """The earliest step at which the primary could have been known: the shortest beginning of the run,
+    of a few tried after the onset, in which its own detectors already fire.
+    """
+    if primary is None or primary.finding.severity < Severity.WARNING:
+        return None
+    code, pair = primary.finding.code, primary.finding.subject.pair
+    view = next((view for view in views if view.pair == pair), views[0])
+    mine = [which for which in all_detectors() if which.code == code]
+    onset, last = primary.finding.stretch.onset, view.span[1]
+    for end in np.linspace(onset, last, _PREFIXES + 1)[1:-1].astype(np.int64).tolist():
+        short = view.until(end)
+        if any(f.severity >= Severity.WARNING for f in _look([short], mine, config).findings):
+            return int(end)
+    return last

@@ -1,0 +1,57 @@
+"""Which remedies, in which order, filled with this run's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gandoctor.findings import Severity
+from gandoctor.interpret.view import RunView
+from gandoctor.judge.diagnosis import Judged, Remedy
+from gandoctor.judge.rules import Rule, applies, fill
+from gandoctor.run import Scalar
+
+MOST = 12
+_PER_SYMPTOM = 8
+
+
+def prescribe(
+    primary: Judged | None,
+    judged: Sequence[Judged],
+    chain: Sequence[tuple[str, str]],
+    rules: Mapping[str, Rule],
+    views: Sequence[RunView],
+) -> tuple[Remedy, ...]:
+    """The primary's remedies first, then those of symptoms that it did not cause.
+
+    What the chain makes a consequence gets no remedies of its own: it should go with its cause.
+    """
+    if primary is None:
+        return ()
+    effects = {effect for _, effect in chain}
+    order = [primary, *(j for j in judged if j.id != primary.id and j.id not in effects)]
+    chosen: list[Remedy] = []
+    seen: set[tuple[str, str]] = set()
+    for one in order:
+        code = one.finding.code
+        if (
+            one.finding.severity < Severity.WARNING
+            or code not in rules
+            or any(code == r.code for r in chosen)
+        ):
+            continue
+        view = next((v for v in views if v.pair == one.finding.subject.pair), views[0])
+        facts = facts_for(view)
+        for remedy in [r for r in rules[code].remedies if applies(r, facts)][:_PER_SYMPTOM]:
+            if (code, remedy.id) not in seen:
+                seen.add((code, remedy.id))
+                chosen.append(Remedy(remedy.id, code, fill(remedy, facts), params=dict(one.finding.params)))
+    return tuple(chosen[:MOST])
+
+
+def facts_for(view: RunView) -> dict[str, Scalar]:
+    """The facts that conditions and changes may use, the inferred family among them if it is sure."""
+    facts: dict[str, Scalar] = {name: fact.value for name, fact in view.facts.items()}
+    if "family" not in facts and view.family.confidence >= 0.6:
+        facts["family"] = view.family.name
+    facts.setdefault("conditional", view.conditional)
+    return facts
