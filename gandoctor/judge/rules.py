@@ -37,7 +37,7 @@ import math
 import re
 import string
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -233,7 +233,9 @@ def _number(value: Scalar) -> float | None:
 
 
 def _is_known(name: str, value: Scalar) -> bool:
-    return value is not None and (not FACTS[name].numeric or _number(value) is not None)
+    if value is None or value == "unknown":
+        return False
+    return name in FACTS and (not FACTS[name].numeric or _number(value) is not None)
 
 
 def _fit(value: float, fact: Fact) -> float | int:
@@ -288,26 +290,60 @@ def _filled(template: str, fields: Mapping[str, Any]) -> str | None:
 # --- loading -------------------------------------------------------------------------------------------
 
 
-def load_rules(*extra_folders: Path) -> dict[str, Rule]:
-    """Every rule by its code, in order of code: the package's, then each folder's on top of them.
+class Rules(Mapping[str, Rule]):
+    """Rules by code, in order of code. Each is read when it is first asked for.
 
+    To parse all files takes a tenth of a second, and a diagnosis needs a few of them.
+    """
+
+    def __init__(self, files: Mapping[str, Sequence[Path]]) -> None:
+        self._files = dict(sorted(files.items()))  # code → the file that founds it, then what changes it
+        self._rules: dict[str, Rule] = {}
+
+    def __getitem__(self, code: str) -> Rule:
+        if code not in self._rules:
+            rule: Rule | None = None
+            for path in self._files[code]:
+                rule = _read(path, rule)
+                _check_edges(rule, self._files, str(path))
+            assert rule is not None
+            self._rules[code] = rule
+        return self._rules[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def load_rules(*extra_folders: Path) -> Mapping[str, Rule]:
+    """Every rule by its code: the package's, then each folder's on top of them.
+
+    What a user's folder touches is validated here, our own rules when they are read (and by the tests).
     Raises UserError that names the file, the key and the fault.
     """
-    rules = dict(_own_rules())
+    if not extra_folders:
+        return _own_rules()
+    files = {path.stem: [path] for path in _rule_files(rules_folder())}
+    touched = []
     for folder in extra_folders:
         if not folder.is_dir():
             raise UserError("no such folder of rules", where=str(folder))
         if not (paths := _rule_files(folder)):
             raise UserError("no rule file in this folder", where=str(folder), hint=_NAMES)
         for path in paths:
-            rules[path.stem] = _read(path, rules.get(path.stem))
-    _check_edges(rules)
-    return dict(sorted(rules.items()))
+            files.setdefault(path.stem, []).append(path)
+            touched.append(path.stem)
+    rules = Rules(files)
+    for code in touched:
+        rules[code]
+    return rules
 
 
 @lru_cache(maxsize=1)
-def _own_rules() -> dict[str, Rule]:
-    return {path.stem: _read(path, None) for path in _rule_files(rules_folder())}
+def _own_rules() -> Rules:
+    return Rules({path.stem: [path] for path in _rule_files(rules_folder())})
 
 
 _NAMES = "a rule file is named after its code: GD201.toml"
@@ -553,12 +589,9 @@ def _within(inner: Condition, outer: Condition) -> bool:
     return all(_holds(value, outer) for value in inner)
 
 
-def _check_edges(rules: Mapping[str, Rule]) -> None:
-    slugs: dict[str, str] = {}
-    for code, rule in rules.items():
-        for effect in rule.leads_to:
-            if effect not in rules or effect == code or rule.leads_to.count(effect) > 1:
-                fault = "does not exist" if effect not in rules else "stands there twice or is itself"
-                raise UserError(f"'{effect}' in `leads_to` {fault}", where=f"{code}.toml")
-        if (other := slugs.setdefault(rule.slug, code)) != code:
-            raise UserError(f"the slug '{rule.slug}' is {other}'s", where=f"{code}.toml")
+def _check_edges(rule: Rule, codes: Container[str], where: str) -> None:
+    for effect in rule.leads_to:
+        if effect not in codes:
+            raise UserError(f"'{effect}' in `leads_to` is no code of a rule", where=where)
+        if effect == rule.code or rule.leads_to.count(effect) > 1:
+            raise UserError(f"'{effect}' in `leads_to` stands there twice or is itself", where=where)

@@ -91,7 +91,7 @@ def test_other_toml_files_are_no_rules(tmp_path: Path) -> None:
         (HEAD.replace("{debt:", "{det:"), "message.en: unknown field 'det'\nhint: did you mean 'debt'?"),
         (HEAD.replace("{debt:", "{debt.real:"), "'{debt.real}' must be a plain {name}"),
         (HEAD.replace("{onset}", "{onset"), "GD999.toml: message.en: not a message: "),
-        (HEAD + 'leads_to = ["GD998"]', "GD999.toml: 'GD998' in `leads_to` does not exist"),
+        (HEAD + 'leads_to = ["GD998"]', "GD999.toml: 'GD998' in `leads_to` is no code of a rule"),
         (HEAD + 'leads_to = ["GD999"]', "stands there twice or is itself"),
     ],
 )  # fmt: skip
@@ -224,6 +224,7 @@ def test_removing_what_does_not_exist_is_a_fault(tmp_path: Path) -> None:
         ({"lr_ratio": 0.5}, False),
         ({"family": "wgan"}, False),
         ({"family": None, "lr_ratio": float("nan")}, True),
+        ({"family": "unknown", "made_up": 1}, True),
         ({"spectral_norm": True}, False),
         ({"spectral_norm": None}, True),
         ({"lr_D": 0.0}, False),  # a quarter of 0 is 0: nothing would change
@@ -304,6 +305,10 @@ def test_every_unit_has_a_word() -> None:
 # --- our own rules -------------------------------------------------------------------------------------
 
 OURS = load_rules()
+
+
+def test_each_slug_of_ours_is_its_own() -> None:
+    assert len({rule.slug for rule in OURS.values()}) == len(OURS)
 
 
 @pytest.mark.parametrize("code", OURS)
