@@ -55,6 +55,14 @@ def find_config(start: Path) -> Config:
     return Config()
 
 
+def read_config(path: Path) -> Config:
+    """The configuration of one file. Raises UserError if it is missing or not valid."""
+    if not path.is_file():
+        raise UserError("no such file", where=str(path))
+    table = _load(path)
+    return _read(path, table.get("tool", {}).get("gandoctor", {}) if path.name == "pyproject.toml" else table)
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -22,6 +22,8 @@ from gandoctor.interpret.view import (
 from gandoctor.stats import Mask
 from gandoctor.thresholds import Limits
 
+BLOCKS = 60  # medians over a run: each of them wide enough to smooth the noise of single batches
+
 
 @detector("GD201", needs=(D_LOSS, G_LOSS), min_points=40)
 def d_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
@@ -38,13 +40,12 @@ def d_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
     if not game.alone or game.weighted:
         yield from _d_alone(view, limits)
         return
-    d, g = view.blocks(game.d), view.blocks(game.g)
-    steps, (d_values, g_values) = view.aligned(d, g)
+    steps, (d_values, g_values) = view.aligned(view.blocks(game.d, BLOCKS), view.blocks(game.g, BLOCKS))
     lead, debt = game.scale.lead(d_values), game.scale.debt(g_values)
     saturates = game.scale.saturates
     starved = limits["saturated"] if saturates else limits["starved"]
     hungry = limits["saturated"] if saturates else limits["hungry"]
-    won = limits["perfect"] if view.conditional else limits["won"]
+    won = limits["perfect"] if view.conditional else limits["ahead"] if saturates else limits["won"]
 
     def found(
         mask: Mask, share: Threshold, severity: Severity, levels: tuple[Threshold, Threshold]
@@ -214,7 +215,8 @@ def g_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
     steps, (d, g) = view.aligned(view.blocks(game.d), view.blocks(game.g))
     lead = game.scale.lead(d)
     # The most favourable reading of G's level: every likely form must call it fooled.
-    rest = np.max([g / form.g_equilibrium for form in game.scale.likely], axis=0)
+    positive = [form for form in game.scale.likely if form.g_equilibrium > 0]
+    rest = np.max([g / form.g_equilibrium for form in positive], axis=0)
     mask = (lead <= limits["blind"].value) & (rest <= limits["fooled"].value)
     stretch = view.stretch(steps, mask, share=limits["share"].value)
     if stretch is None:

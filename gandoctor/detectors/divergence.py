@@ -99,10 +99,10 @@ def g_spikes(view: RunView, limits: Limits) -> Iterator[Finding]:
 def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding]:
     late = view.after_warm_up(track.steps)
     values, steps = track.values[late], track.steps[late]
-    if len(values) < 30 or np.quantile(values, 0.05) <= 0:  # a loss that crosses 0 has no log
+    if len(values) < 30 or values.min() <= 0:  # a loss that crosses 0 has no log
         return
     logs = np.log(values)
-    smooth = rolling_median(logs, max(21, len(logs) // 20))
+    smooth = rolling_median(logs, 41)
     rest = logs - smooth
     noise = max(mad(rest) * MAD_TO_SIGMA, 0.02)
     spikes = (rest > limits["height"].value * noise) & (rest > np.log(limits["factor"].value))

@@ -42,19 +42,15 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     steps, (g, d_fake) = view.aligned(game.g, fake)
     if len(steps) < 20:
         return
-    form = game.scale.best if game.scale.forms else None
-    if form is None or form.family.floor is None:
-        if game.scale.forms:
-            yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
-            return
-        form = Form(FAMILIES["non-saturating"], 1.0, 1.0)
-    floor = form.family.floor
-    assert floor is not None
-    if not _on_a_scale(view, form, g):
+    forms = [game.scale.best] if game.scale.forms else list(_all_forms())
+    if any(form.family.floor is None for form in forms):
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
+        return
+    if not any(_on_a_scale(view, form, g) for form in forms):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
         return
-    with np.errstate(over="ignore"):
-        excess = np.exp(-d_fake / form.d_factor) - np.exp(-floor(g / form.g_factor))
+    # Where the family is unknown, every family's bound must be broken.
+    excess = np.min([_excess(form, g, d_fake) for form in forms], axis=0)
     mask = excess > limits["jensen"].value
     share = float(np.mean(mask))
     if share <= limits["share"].value:
@@ -74,6 +70,21 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     lasting = stretch.end is None and stretch.share > 0.5
     severity = Severity.ERROR if lasting else Severity.WARNING
     yield Finding("GD701", severity, stretch, evidence, view.subject(), params, overwhelming=lasting)
+
+
+def _all_forms() -> Iterator[Form]:
+    for family in FAMILIES.values():
+        if family.floor is not None and family.name != "minimax":
+            for k in (1.0, 2.0, 3.0) if family.name == "lsgan" else (1.0,):
+                yield from (Form(family, d * k, k) for d in (0.5, 1.0))
+
+
+def _excess(form: Form, g: Values, d_fake: Values) -> Values:
+    """How far exp(−L_D,fake) lies above what G's loss allows, float64 (n,)."""
+    assert form.family.floor is not None
+    with np.errstate(over="ignore"):
+        above: Values = np.exp(-d_fake / form.d_factor) - np.exp(-form.family.floor(g / form.g_factor))
+    return above
 
 
 def _on_a_scale(view: RunView, form: Form, g: Values) -> bool:

@@ -65,7 +65,8 @@ def _repeated(values: np.ndarray) -> int:
 
 def believable(view: RunView) -> list[Track]:
     """The quality metrics that can be believed, with at least 6 points."""
-    return [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, 1e5) <= 0.2]
+    tracks = [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, 1e5) <= 0.2]
+    return [view.blocks(track, 50) for track in tracks]
 
 
 @detector("GD504", needs=(QUALITY,), min_points=6)
@@ -120,9 +121,7 @@ def no_progress(view: RunView, limits: Limits) -> Iterator[Finding]:
         smooth = sign * rolling_median(track.values, 3)
         level = max(abs(float(smooth[0])), 1e-12)
         half = len(smooth) // 2
-        measured.append(
-            ((smooth.max() - smooth[0]) / level, (smooth[half:].max() - smooth[:half].max()) / level)
-        )
+        measured.append((float(np.ptp(smooth)) / level, (smooth[half:].max() - smooth[:half].max()) / level))
     gain, late = (float(max(pair[n] for pair in measured)) for n in (0, 1))
     if gain > limits["gain"].value or late > limits["flat"].value:
         return

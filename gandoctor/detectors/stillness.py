@@ -26,11 +26,13 @@ _WINDOW = 9  # points over which a loss must stand still to be called frozen
 
 
 @detector("GD204", needs=(D_LOSS,), min_points=40)
-def frozen_losses(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report losses that stand at a constant: a live game jitters from batch to batch.
+def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report a D loss that stands at a constant, or at chance with hardly any jitter.
 
-    Judged on the points as logged, not on block medians, which would hide the jitter. A log that
-    prints too few digits to show a jitter near 0 stays quiet: the constant must lie off 0.
+    A live game jitters from batch to batch by the spread of D's outputs, at equilibrium too; a loss
+    without jitter means that D answers the same whatever it sees. Judged on the points as logged, not
+    on block medians, which would hide the jitter. A log that prints too few digits near 0 stays
+    quiet: the constant must lie off 0.
     """
     game = view.game
     if game.started is None:
@@ -38,29 +40,36 @@ def frozen_losses(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
         return
     if not game.scale.defined:
         return
+    d = game.d
     equilibrium = game.scale.best.d_equilibrium or 1.0
-    jitter = _jitter(game.d.values) / equilibrium
-    still = (jitter < limits["frozen"].value) & (np.abs(game.d.values) > 0.02 * equilibrium)
-    stretch = view.stretch(game.d.steps, still, share=limits["share"].value, hold=0.9)
+    jitter = _jitter(d.values) / equilibrium
+    frozen = (jitter < limits["frozen"].value) & (np.abs(d.values) > 0.02 * equilibrium)
+    lead = game.scale.best.lead(d.values)
+    blind = (np.abs(lead) < limits["blind"].value) & (jitter < limits["blind"].value)
+    stretch = view.stretch(d.steps, frozen | blind, share=limits["share"].value, hold=0.8)
     if stretch is None:
         return
-    inside = view.inside(stretch, game.d.steps)
-    level = float(np.median(game.d.values[inside]))
-    at_chance = abs(level / equilibrium - 1) < 0.02
-    g_still = _also_still(view, game.g, stretch, limits)
-    quality, failing = _quality_falls(view, stretch)
-    evidence = [
-        Evidence(Kind.GAME, "half range of D's loss / equilibrium", float(np.median(jitter[inside])), limits["frozen"],
-                 game.d.tags, view.window(stretch)),
+    inside = view.inside(stretch, d.steps)
+    at_chance = abs(float(np.median(lead[inside]))) < 2 * limits["blind"].value
+    quality, falls = _quality_falls(view, stretch)
+    had_won = bool(np.count_nonzero(lead[d.steps < stretch.onset] > 0.5) > 5)
+    died = at_chance and had_won and not view.conditional
+    bound = limits["blind"] if at_chance else limits["frozen"]
+    window = view.window(stretch)
+    evidence = (
+        Evidence(Kind.GAME, "half range of D's loss / equilibrium", float(np.median(jitter[inside])), bound, d.tags,
+                 window),
+        Evidence(Kind.GAME, "share of steps without a game", stretch.share, limits["share"], d.tags, window),
         *quality,
-    ]  # fmt: skip
-    certain = (
-        stretch.end is None and at_chance and (g_still or failing) and not (view.conditional and not failing)
-    )
-    yield Finding(
-        "GD204", Severity.ERROR if certain else Severity.WARNING, stretch, tuple(evidence), view.subject("D"),
-        {"network": "D", "level": level, "share": stretch.share}, overwhelming=certain and g_still,
     )  # fmt: skip
+    params: dict[str, Param] = {
+        "network": "D",
+        "level": float(np.median(d.values[inside])),
+        "share": stretch.share,
+    }
+    error = stretch.end is None and (died or falls)
+    severity = Severity.ERROR if error else Severity.WARNING
+    yield Finding("GD204", severity, stretch, evidence, view.subject("D"), params, overwhelming=died)
 
 
 def _jitter(values: Values) -> Values:
@@ -71,14 +80,6 @@ def _jitter(values: Values) -> Values:
     low, high = np.quantile(windows, (0.05, 0.95), axis=1)
     half: Values = (high - low) / 2
     return half
-
-
-def _also_still(view: RunView, g: Track, stretch: Stretch, limits: Limits) -> bool:
-    inside = view.inside(stretch, g.steps)
-    if np.count_nonzero(inside) < _WINDOW:
-        return False
-    level = float(np.median(np.abs(g.values[inside])))
-    return bool(np.median(_jitter(g.values[inside])) < 3 * limits["frozen"].value * max(level, 1e-12))
 
 
 def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], bool]:

@@ -77,7 +77,7 @@ FAMILIES = {
         Family("hinge", 0.08, 1.0, 0.0, 1.0, -_INF, _INF, 0, _INF, _hinge_floor),
         Family("wgan", 0.06, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF),
         Family("wgan-gp", 0.09, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF),
-        Family("relativistic", 0.03, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF),
+        Family("relativistic", 0.004, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF),
         # SRGAN code with L_D = 1 − D(x) + D(G(z)): 1 at chance, 0 for a perfect D; linear, no logs.
         Family("srgan-linear", 0.005, 0.5, _INF, 1.0, -_INF, _INF, 0, 2.0),
     )
@@ -240,13 +240,14 @@ def infer(seen: Evidence) -> Scale:
 
 def _forms(seen: Evidence) -> list[Form]:
     counts: Sequence[int] = (seen.k,) if seen.k else (1, 2, 3, 6, 8)
-    forms = []
+    forms = {}
     for family in FAMILIES.values():
+        halvable = family.d_half is not None
         for k in counts if family.name == "lsgan" or seen.k else (1,):
-            for d_factor in (1.0, 0.5) if family.d_half is not None else (1.0,):
-                for g_factor in (1.0, 0.5) if np.isfinite(family.g) and family.d_half is not None else (1.0,):
-                    forms.append(Form(family, d_factor * k, g_factor * k))
-    return forms
+            for d_factor in (1.0, 0.5) if halvable else (1.0,):
+                for g_factor in (1.0, 0.5) if halvable and np.isfinite(family.g) and k == 1 else (1.0,):
+                    forms[family.name, d_factor * k, g_factor * k] = Form(family, d_factor * k, g_factor * k)
+    return list(forms.values())
 
 
 def _form_prior(form: Form, seen: Evidence) -> float:
@@ -266,12 +267,14 @@ def _ranges(form: Form, seen: Evidence) -> float:
     if seen.d is not None and len(seen.d):
         low, mid = np.quantile(seen.d / form.d_factor, (0.02, 0.5))
         score -= 12.0 * (low < family.d_low - RESOLUTION) + 6.0 * (mid > family.d_high)
+        if family.d_half is None:  # a critic better than chance has a negative loss
+            score -= 3.0 * (low > 0) + 3.0 * (mid > RESOLUTION)
         if family.d_half is not None:  # for long worse than blind: not the level of this form
             score -= 4.0 * (mid > 2.7 * family.d_half)
     if seen.g is not None and len(seen.g):
         low, mid, high = np.quantile(seen.g / form.g_factor, (0.02, 0.5, 0.98))
         score -= 12.0 * (low < family.g_low - RESOLUTION) + 8.0 * (mid > family.g_high)
-        score -= 4.0 * (high > family.g_high + RESOLUTION) + 6.0 * (mid < family.g_low)
+        score -= 1.5 * (high > family.g_high + RESOLUTION) + 6.0 * (mid < family.g_low)
         if family.name == "minimax":
             score -= 8.0 * (high > RESOLUTION)
         if family.name == "hinge":  # a mean of D's outputs changes its sign or its size freely
@@ -300,16 +303,16 @@ def _start(form: Form, seen: Evidence) -> float:
     """
     score = 0.0
     if form.family.d_half is None or form.d_equilibrium is None:
-        return 0.0
+        return -1.0 if seen.start else 0.0
     if seen.d is not None and len(seen.d) >= 3:
         early = float(np.median(seen.d[:3])) / form.d_equilibrium
         if seen.start:
-            score -= min(4.0, 8.0 * abs(np.log(max(early, 1e-3))) ** 2)
+            score -= min(2.0, 4.0 * abs(np.log(max(early, 1e-3))) ** 2)
         # D starts blind, so its first losses are not far above the equilibrium.
         score -= 3.0 * (max(early, float(np.max(seen.d[:3])) / form.d_equilibrium) > 1.35)
     if seen.start and seen.g is not None and len(seen.g) >= 3 and np.isfinite(form.family.g):
         off = abs(float(np.median(seen.g[:3])) - form.g_equilibrium) / (form.family.debt_unit * form.g_factor)
-        score -= min(3.0, 3.0 * off**2)
+        score -= min(1.5, 2.0 * off**2)
     return float(score)
 
 

@@ -312,22 +312,16 @@ def _game(view: RunView) -> Game:
             g = Track(g.steps[g.steps >= started], g.values[g.steps >= started], g.tags)
         seen = _evidence(view, d, g, fake, halves)
         scale = families.infer(seen)
-        bad = (
-            scale.best.below_floor(seen.g, _fake_or(seen), 0.2) if scale.forms and seen.g is not None else 1.0
-        )
+        d_fake = seen.fake if seen.fake is not None else seen.d
+        bad = 1.0
+        if scale.forms and seen.g is not None and d_fake is not None:
+            bad = scale.best.below_floor(seen.g, d_fake, 0.2)
         fits.append((scale is families.UNKNOWN, bad > 0.2, g, scale))
     fits.sort(key=lambda fit: fit[:2])
     _, _, g, scale = fits[0]
     alone = bool(g.tags) and (view.roles[g.tags[0]].part == "adversarial" or not view.content)
     weighted = any(re.search(r"\bl_g_gan\b", tag) for tag in g.tags)
     return Game(d, g, real, fake, scale, alone, weighted, started, tuple(fit[2] for fit in fits[1:]))
-
-
-def _fake_or(seen: families.Evidence) -> Values:
-    """The fake half of D's loss, or the whole, which is never smaller."""
-    if seen.fake is not None:
-        return seen.fake
-    return seen.d if seen.d is not None else np.empty(0)
 
 
 def _d_losses(view: RunView) -> tuple[Track, Track, Track]:
@@ -396,8 +390,8 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
         _, (d_scored, r, f) = view.aligned(d, real_score, fake_score)
         if d_values is not None and len(d_scored) == len(d_values):
             scores = (r, f)
-    first = min((int(t.steps[0]) for t in (d, g) if len(t)), default=0)
-    start = bool(first <= 10 and len(d) and view.series[d.tags[0]].unit is Unit.ITERATION)
+    third = int(d.steps[2]) if len(d) > 2 else 1_000
+    start = bool(third <= 60 and len(d) and view.series[d.tags[0]].unit is Unit.ITERATION)
     said, surely = _said(view)
     k = view.facts.get("n_subdiscriminators")
     return families.Evidence(

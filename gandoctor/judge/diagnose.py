@@ -130,7 +130,9 @@ def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config)
         end = finding.stretch.end
         if finding.severity is Severity.ERROR and (end is None or end >= late):
             return Verdict.FAILING
-    if any(finding.severity >= Severity.WARNING for finding in counted):
+    points = max((len(one) for view in views for one in view.series.values()), default=0)
+    enough = points >= limits("run")["least_points"].value
+    if enough and any(finding.severity >= Severity.WARNING for finding in counted):
         return Verdict.WARNING
     return Verdict.HEALTHY if _long_enough(views) else Verdict.UNKNOWN
 
@@ -142,9 +144,10 @@ def _long_enough(views: Sequence[RunView]) -> bool:
         return False
     for view in views:
         game = view.game
-        if game.started is None or not len(game.d) or not len(game.g):
-            return False
-        if min(len(game.d), len(game.g)) < bounds["least_points"].value:
+        # A critic's loss is a distance between fakes and reals: it examines both networks.
+        critic = game.scale.name.startswith("wgan") and game.scale.confidence > 0.6
+        both = [game.d] if critic else [game.d, game.g]
+        if game.started is None or min(map(len, both)) < bounds["least_points"].value:
             return False
         if view.unit is Unit.ITERATION and view.span[1] < bounds["least_iterations"].value:
             return False
