@@ -6,6 +6,7 @@ of three dimensions and more, wide or very long ones, and those whose name says 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,8 +23,8 @@ MAX_VALUES = 10_000_000
 WIDEST = 16  # columns of a table of losses
 
 _LOG_NAME = re.compile(
-    r"loss|err|acc(?!ess)|score|hist(?!ogram)|metric|cost|fid|psnr|ssim|grad|penalty|distance|perplex|elbo|divergence"
-    r"|(?<![a-z])(log|logs|lr|step|steps|iter|iters|iteration|iterations|epoch|epochs|kl|is|mse|mae|train|val)(?![a-z])",
+    r"loss|err|acc(?!ess)|score|hist(?!ogram)|metric|cost|fid|psnr|ssim|grad|penalty|distance|result|curve|record|progress|perplex|elbo|divergence"
+    r"|(?<![a-z])(log|logs|lr|step|steps|iter|iters|iteration|iterations|epoch|epochs|kl|mse|mae)(?![a-z])",
     re.IGNORECASE,
 )
 _DATA_NAME = re.compile(
@@ -48,15 +49,25 @@ def is_data_name(name: str) -> bool:
     return _DATA_NAME.search(name) is not None and not is_log_name(name)
 
 
+def is_table(shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape can be series: one long axis, and at most one short one beside it."""
+    sizes = [size for i, size in enumerate(shape) if size != 1 or i == 0]
+    return (
+        len(sizes) in (1, 2)
+        and 0 < math.prod(sizes) <= MAX_VALUES
+        and (len(sizes) == 1 or min(sizes) <= WIDEST)
+    )
+
+
 def columns_of(name: str, array: npt.NDArray[Any]) -> dict[str, Values]:
     """The columns of a table of numbers, float64 (n,) each, by name; {} where the array is none.
 
     (n,) and (n, 1) give one column, `name`; (n, k) and (k, n) with k ≤ 16 give `name[0]` and so
     on; a structured array gives its numeric fields. Numbers are integers or real floats.
     """
-    array = np.squeeze(array, axis=tuple(i for i, size in enumerate(array.shape) if size == 1 and i > 0))
-    if array.size > MAX_VALUES or array.size == 0:
+    if not is_table(array.shape):
         return {}
+    array = np.squeeze(array, axis=tuple(i for i, size in enumerate(array.shape) if size == 1 and i > 0))
     if array.dtype.names is not None:
         fields = {field: array[field] for field in array.dtype.names} if array.ndim == 1 else {}
         return {
@@ -64,14 +75,12 @@ def columns_of(name: str, array: npt.NDArray[Any]) -> dict[str, Values]:
             for field, values in fields.items()
             if values.dtype.kind in "iuf" and values.ndim == 1
         }
-    if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
+    if array.dtype.kind not in "iuf":
         return {}
     if array.ndim == 1:
         return {name: array.astype(np.float64)}
     if array.shape[0] < array.shape[1]:
         array = array.T
-    if array.shape[1] > WIDEST:
-        return {}
     if array.shape[1] == 1:
         return {name: array[:, 0].astype(np.float64)}
     return {f"{name}[{i}]": column.astype(np.float64) for i, column in enumerate(array.T)}

@@ -40,13 +40,18 @@ _LARGEST_INTEGER = 2**1000  # becomes a float without overflow
 
 def sniff(head: Head) -> bool:
     """Whether this is a pickle, of no model, and its beginning or its name looks like a log's."""
-    if not is_pickle(head.data) or is_model(head):
-        return False
-    tree = load_inert(head.data).value
+    return is_pickle(head.data) and not is_model(head) and is_log(head.data, head.path)
+
+
+def is_log(data: bytes, path: Path) -> bool:
+    """Whether the beginning of a pickle, or the name of its file, looks like a log's."""
+    tree = load_inert(data).value
+    if isinstance(tree, RawArray):
+        tree = tree.value()
     keys = list(tree)[:100] if isinstance(tree, dict) else []
-    if is_log_name(head.path.stem) or any(isinstance(key, str) and is_log_name(key) for key in keys):
+    if is_log_name(path.stem) or any(isinstance(key, str) and is_log_name(key) for key in keys):
         return True
-    return not is_data_name(head.path.stem) and bool(_gathered(tree, head.path).series())
+    return not is_data_name(path.stem) and bool(_gathered(tree, path).series())
 
 
 def read(path: Path) -> list[RunParts]:

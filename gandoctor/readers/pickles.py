@@ -16,7 +16,7 @@ import math
 import pickletools
 import re
 import struct
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -79,6 +79,11 @@ class RawArray:
         if raw is None:
             return None
         return np.frombuffer(raw, dtype).reshape(shape, order="F" if self.fortran else "C")
+
+    def set_state(self, state: Sequence[object]) -> None:
+        """Take (version, shape, dtype, fortran, data); the oldest arrays have no version."""
+        self.shape, self.dtype, fortran, self.data = state[-4:]
+        self.fortran = fortran is True
 
     def number(self) -> float | int | None:
         """The one number of an array of one, else None."""
@@ -370,6 +375,9 @@ def _give(container: object, items: list[object]) -> None:
         container.extend(items)
     elif isinstance(container, dict):
         _put(container, items)
+    elif isinstance(container, RawArray) and len(items) > 4 and isinstance(items[4], list):
+        items[4].extend(items[5:])  # an array of objects, cut before its state was whole
+        container.set_state(items[:5])
 
 
 _STOP = 0x2E
@@ -510,9 +518,8 @@ def _build(machine: _Machine) -> None:
         return
     if isinstance(target, _Dtype) and len(state) > 1 and state[1] == ">":
         target.order = ">"
-    elif isinstance(target, RawArray) and len(state) in (4, 5):  # older ones have no version in front
-        target.shape, target.dtype, fortran, target.data = state[-4:]
-        target.fortran = fortran is True
+    elif isinstance(target, RawArray) and len(state) in (4, 5):
+        target.set_state(state)
 
 
 def _skipping(width: int) -> _Operation:
