@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 Value = str | bool | int | float
 UNITS = {
     "iteration": {"en": "step", "zh": "步"},
-    "epoch": {"en": "epoch", "zh": "个 epoch"},
-    "kimg": {"en": "kimg", "zh": "kimg"},
+    "epoch": {"en": "epoch", "zh": "个 epoch "},
+    "kimg": {"en": "kimg", "zh": "kimg "},
     "image": {"en": "image", "zh": "张图像"},
     "record": {"en": "record", "zh": "条记录"},
 }
