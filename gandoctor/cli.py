@@ -199,8 +199,12 @@ def explain(code: str, lang: str, rule_folders: Sequence[str]) -> int:
     """Explain a symptom: what it is, what causes it, what is looked for, and its remedies."""
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports.explain import explain as text_of
+    from gandoctor.reports.explain import find_code
+    from gandoctor.thresholds import limits
 
-    click.echo_via_pager(text_of(code, load_rules(*map(Path, rule_folders)), lang) + "\n")
+    known = load_rules(*map(Path, rule_folders))
+    found = find_code(code, known)
+    click.echo(text_of(found, known, limits(found), lang))
     return OK
 
 
@@ -217,9 +221,9 @@ def explain(code: str, lang: str, rule_folders: Sequence[str]) -> int:
 def rules(facts: bool, lang: str, rule_folders: Sequence[str]) -> int:
     """List the symptoms that are known, with their remedies."""
     from gandoctor.judge.rules import load_rules
-    from gandoctor.reports.explain import facts_table, rules_table
+    from gandoctor.reports.explain import list_facts, list_rules
 
-    click.echo(facts_table(lang) if facts else rules_table(load_rules(*map(Path, rule_folders)), lang))
+    click.echo(list_facts(lang) if facts else list_rules(load_rules(*map(Path, rule_folders)), lang))
     return OK
 
 

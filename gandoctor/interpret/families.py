@@ -257,7 +257,7 @@ def _form_prior(form: Form, seen: Evidence) -> float:
     if seen.g is not None:
         # G is rarely halved, and then hardly ever without D.
         score += np.log(0.12 if halved_d else 0.02) if halved_g else np.log(0.9)
-    return float(score + (np.log(0.08) if not seen.k and k > 1 else 0.0))
+    return float(score + (np.log(0.02) if not seen.k and k > 1 else 0.0))
 
 
 def _ranges(form: Form, seen: Evidence) -> float:

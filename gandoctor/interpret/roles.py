@@ -53,7 +53,7 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], Role], ...] = tuple(
         (r"^(w_dist|w_distance|wasserstein|wasserstein[_ -]?d(ist(ance)?)?|emd?_distance|em_dist)$",
          Role("D", "balance", "distance")),
         (r"^(k|kt|k_t)$", Role("-", "balance", "k")),
-        (r"^d_g$|^d_g/\d+$", Role("D", "loss", "fake")),
+        (r"^d_g$", Role("D", "loss", "fake")),
         (r"^(d|disc|discriminator)_(weight|factor|start)$", Role("-", "other")),
         (r"^(measure|m_global|convergence([_ ]measure)?|global_measure)$", Role("-", "metric", "began-measure")),
     )
@@ -172,10 +172,12 @@ def role_of(tag: str) -> Role:
         inner = role_of(base[: -len(".std")])
         spread = replace(inner, quantity="score_std") if inner.quantity == "score" else OTHER
         return spread
-    if last.isdigit():  # one number for each sub-discriminator: loss/d_r/0, loss/g/0
-        last = "/".join(re.split(r"[/\\]", base)[-2:])
-        if (inner := role_of(tag.rsplit("/", 1)[0])).quantity == "loss" and "d_g/" not in last:
-            return replace(inner, part="adversarial" if inner.network == "G" else inner.part, layer=last[-1])
+    if last.isdigit() and "/" in tag:  # one number for each sub-discriminator: loss/d_r/0, loss/g/0
+        inner, _, number = tag.rpartition("/")
+        role = role_of(inner)
+        if role.quantity == "loss" and role.network != "-":
+            part = "adversarial" if role.network == "G" and role.part == "total" else role.part
+            return replace(role, part=part, layer=number)
     for pattern, role in _SPELLINGS:
         if pattern.search(last):
             return role

@@ -18,6 +18,7 @@ from gandoctor.run import Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
 
 WARM_UP = 0.1  # of the steps: early on D wins for a while in every game
+_ENOUGH = 4_000
 BLOCKS = 200  # block medians to which long series are thinned
 
 
@@ -394,9 +395,21 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
     start = bool(third <= 60 and len(d) and view.series[d.tags[0]].unit is Unit.ITERATION)
     said, surely = _said(view)
     k = view.facts.get("n_subdiscriminators")
+    count = k.value if k is not None and isinstance(k.value, int) else 0
+    # Quantiles and shares need no more than a few thousand points: every nth, so that they stay aligned.
+    every = max(1, max((len(v) for v in (d_values, g_values) if v is not None), default=0) // _ENOUGH)
+    thin = slice(None, None, every)
     return families.Evidence(
-        d_values, g_values, fake_values, halves, start, said, surely, int(k.value) if k is not None and isinstance(k.value, int) else 0, scores
-    )  # fmt: skip
+        d=None if d_values is None else d_values[thin],
+        g=None if g_values is None else g_values[thin],
+        fake=None if fake_values is None else fake_values[thin],
+        halves=halves,
+        start=start,
+        said=said,
+        surely=surely,
+        k=count,
+        scores=None if scores is None else (scores[0][thin], scores[1][thin]),
+    )
 
 
 _NAMES: Sequence[tuple[str, dict[str, float]]] = (
