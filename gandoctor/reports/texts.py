@@ -1,0 +1,124 @@
+"""The sentences of the interface, in English and Chinese, from `texts.toml`: one place.
+
+Those of symptoms and remedies stand in `rules/`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from gandoctor.judge.rules import UNITS, Text
+
+SYMBOLS = {"failing": "✗", "warning": "!", "healthy": "✓", "unknown": "?"}
+
+
+class Logged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A signal worth logging. what: its name for people; how: the one line that logs it."""
+
+    what: Text
+    how: Text
+
+
+class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All sentences by their names; `texts.toml` says what each table is for."""
+
+    signals: dict[str, Logged]
+    reasons: dict[str, Text]
+    verdicts: dict[str, Text]
+    severities: dict[str, Text]
+    kinds: dict[str, Text]
+    states: dict[str, Text]
+    words: dict[str, Text]
+
+
+@lru_cache(maxsize=1)
+def all_texts() -> Texts:
+    """The sentences, read once."""
+    text = (Path(__file__).parent / "texts.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Texts)
+
+
+def say(key: str, lang: str, **fields: object) -> str:
+    """A sentence of the interface in "en" or "zh", its fields filled in."""
+    return all_texts().words[key].pick(lang).format(**fields)
+
+
+def join(words: list[str], lang: str) -> str:
+    """A list for a sentence: "losses, samples" or "损失、样本"."""
+    return ("、" if lang == "zh" else ", ").join(words)
+
+
+def sentences(said: list[str], lang: str) -> str:
+    """Sentences one after another; Chinese has no space between them."""
+    return ("" if lang == "zh" else " ").join(said)
+
+
+def at_step(step: int, unit: str, lang: str) -> str:
+    """`step 12,000`, `epoch 7`, or `第 12,000 步`."""
+    return say("at", lang, unit=unit_word(unit, lang), step=f"{step:,}")
+
+
+def unit_word(unit: str, lang: str) -> str:
+    """What a step counts: "step", "epoch", "个 epoch"."""
+    return UNITS.get(unit, UNITS["iteration"])["zh" if lang == "zh" else "en"].strip()
+
+
+def reason(slug: str, detail: str, lang: str) -> str:
+    """Why a symptom could not be examined, as a sentence; the slug itself where it has none."""
+    known = all_texts()
+    if slug not in known.reasons:
+        return ": ".join(filter(None, (slug.replace("-", " "), detail)))
+    signal = known.signals[detail].what.pick(lang) if detail in known.signals else detail
+    return known.reasons[slug].pick(lang).format(signal=signal, detail=detail)
+
+
+def verdict_line(verdict: str, examined: tuple[str, ...], lang: str) -> str:
+    """The verdict in words; a run without findings says in what nothing was seen."""
+    kinds = join([all_texts().kinds[kind].pick(lang) for kind in examined if kind != "configuration"], lang)
+    if verdict == "healthy":
+        return say("seen-in", lang, kinds=kinds or say("nothing", lang))
+    if verdict == "unknown":
+        return say("unknown-seen", lang, kinds=kinds) if kinds else say("unknown-why", lang)
+    return all_texts().verdicts[verdict].pick(lang)
+
+
+# Characters that could drive a terminal, or turn the direction of a line: C0 and C1 controls, line and
+# paragraph separators, marks and overrides of direction, and the halves of surrogate pairs.
+_UNSAFE = dict.fromkeys(
+    [*range(0x20), *range(0x7F, 0xA0), 0x061C, *range(0x200E, 0x2010), *range(0x2028, 0x202F),
+     *range(0x2066, 0x206A), 0xFEFF, *range(0xD800, 0xE000)],
+    "\ufffd",
+)  # fmt: skip
+
+
+def clean(text: str) -> str:
+    r"""Text from a log, safe to print: every control character is a replacement character.
+
+    >>> clean("loss\x1b[31m")
+    'loss�[31m'
+    """
+    return text.translate(_UNSAFE)
+
+
+def encodable(text: str) -> str:
+    r"""Text that UTF-8 can hold: a byte of a file name that is no UTF-8 is written as an escape.
+
+    >>> encodable("run\udcff")
+    'run\\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def number(value: float | int | None, text: str = "") -> str:
+    """A number for people, to four digits: 0.0004, 12,300, 1.2e-05. text: what stands for no number."""
+    if value is None:
+        return text or "–"
+    if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
+        return f"{int(value):,}"
+    if 1e-4 <= abs(value) < 1e4:
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.3g}"

@@ -1,0 +1,106 @@
+"""Small runs and their diagnoses for the tests of the reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gandoctor.findings import Evidence, Finding, Kind, Severity, Stretch, Subject, Threshold
+from gandoctor.judge.diagnose import diagnose_run
+from gandoctor.judge.diagnosis import Diagnosis, Judged, Remedy, Snapshot
+from gandoctor.run import Checkpoint, LogProblem, Run, Series, Setting, Unit
+
+N = 400
+STEPS = np.arange(N, dtype=np.int64) * 50
+HOSTILE = '</script><script>alert(1)</script>"\x1b[31m\u202e'
+
+
+def _series(tag: str, values: np.ndarray, unit: Unit = Unit.ITERATION) -> Series:
+    return Series(tag, STEPS, values, np.arange(N), Path("runs/x/log.csv"), unit)
+
+
+def _run(name: str, values: dict[str, np.ndarray], **more: object) -> Run:
+    series = {tag: _series(tag, one) for tag, one in values.items()}
+    return Run(Path("runs") / name, name, series, files=[Path(f"runs/{name}/log.csv")], **more)
+
+
+def _noise(seed: int, size: float = 0.05) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, size, N)
+
+
+def healthy() -> Diagnosis:
+    """D a little ahead, both losses level, FID falling; best near the end."""
+    fid = 200 * np.exp(-np.arange(N) / 80) + 20 + _noise(3, 0.4)
+    run = _run(
+        "healthy",
+        {"loss_D": 1.1 + _noise(1), "loss_G": 1.0 + _noise(2), "fid": fid},
+        checkpoints=[Checkpoint(Path("runs/healthy/net_15000.pt"), 15_000, "torch")],
+        settings={"lr_G": Setting(2e-4, Path("config.json")), "lr_D": Setting(2e-4, Path("config.json"))},
+    )
+    return diagnose_run(run)
+
+
+def failing() -> Diagnosis:
+    """D wins from step 4,000 on; the last fifth of both losses is NaN; one line could not be read."""
+    d, g = 1.2 + _noise(1), 0.9 + _noise(2)
+    d[80:], g[80:] = 0.001, 9 + _noise(4)[80:]
+    d[320:] = g[320:] = np.nan
+    run = _run(
+        "failing",
+        {"loss_D": d, "loss_G": g},
+        settings={"lr_G": Setting(1e-4, Path("config.json")), "lr_D": Setting(1e-3, Path("config.json"))},
+        problems=[LogProblem(Path("runs/failing/log.csv"), "line 17", "bad-line", "7 fields, 5 expected")],
+    )
+    return diagnose_run(run)
+
+
+def two_pairs() -> Diagnosis:
+    """CycleGAN: pair A is at rest, D_B has won."""
+    flat = np.full(N, 0.0004)
+    values = {
+        "D_A": 0.22 + _noise(1, 0.01),
+        "G_A": 0.3 + _noise(2, 0.02),
+        "D_B": flat + np.abs(_noise(6, 1e-4)),
+        "G_B": 0.99 + _noise(3, 0.003),
+        "cycle_A": 0.4 + _noise(4, 0.01),
+        "cycle_B": 0.4 + _noise(5, 0.01),
+    }
+    return diagnose_run(_run("two-pairs", values))
+
+
+def unknown() -> Diagnosis:
+    """Tags that mean nothing, some of them hostile, in epochs."""
+    run = _run("unknown " + HOSTILE, {})
+    for tag in (HOSTILE, "Error", "{{ 7 * 7 }}", "<svg onload=alert(2)>"):
+        run.series[tag] = _series(tag, 1 + _noise(1), Unit.EPOCH)
+    run.problems.append(LogProblem(Path("runs/x/" + HOSTILE), "byte 12", "corrupt-record", HOSTILE))
+    return diagnose_run(run)
+
+
+def nothing() -> Diagnosis:
+    """A run of which nothing was read."""
+    problems = [LogProblem(Path("runs/nothing/log.csv"), "", "unreadable", "Permission denied")]
+    return diagnose_run(Run(Path("runs/nothing"), "nothing", problems=problems))
+
+
+def handmade() -> Diagnosis:
+    """The failing run with what no detector gives: a hostile subject, numbers that are not finite."""
+    limit = Threshold("GD999.x", float("inf"), "<b>units</b>", HOSTILE)
+    evidence = Evidence(Kind.GAME, HOSTILE, float("nan"), limit, (HOSTILE,), (4_000, 19_950))
+    subject = Subject("", "D", HOSTILE, HOSTILE, "")
+    finding = Finding("GD999", Severity.ERROR, Stretch(4_000, (3_900, 4_100)), (evidence,), subject)
+    judged = Judged("GD999-1", finding, 0.5, "prior")
+    base = failing()
+    return replace(
+        base,
+        findings=(judged, *base.findings),
+        primary=judged,
+        chain=(("GD999-1", base.findings[0].id),),
+        prescription=(Remedy("no-such-remedy", "GD999", lab=(3, 4, 0, 4)), *base.prescription),
+        best_snapshot=Snapshot(3_950, Path(f"runs/failing/{HOSTILE}.pt"), HOSTILE, float("nan")),
+    )
+
+
+ALL = (healthy, failing, two_pairs, unknown, nothing, handmade)

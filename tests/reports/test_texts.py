@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import ast
+import string
+from pathlib import Path
+
+import pytest
+
+import gandoctor.detectors
+from gandoctor.findings import Kind, Severity, State
+from gandoctor.interpret.view import Signal
+from gandoctor.judge.diagnosis import Verdict
+from gandoctor.reports import texts
+
+DETECTORS = Path(gandoctor.detectors.__file__).parent
+CALLS = [
+    node
+    for path in sorted([*DETECTORS.glob("*.py"), *(DETECTORS.parent / "judge").glob("*.py")])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+]
+
+
+def constants(name: str, place: int) -> set[str]:
+    """The literal strings at one place of all calls of a name."""
+    args = [call.args[place] for call in CALLS if call.func.id == name and len(call.args) > place]
+    return {arg.value for arg in args if isinstance(arg, ast.Constant) and arg.value}
+
+
+def signals() -> set[str]:
+    import gandoctor.interpret.view as view
+
+    own = {one.name for one in vars(view).values() if isinstance(one, Signal)}
+    return own | constants("Signal", 0) | constants("NotExamined", 4)
+
+
+def test_every_signal_says_what_to_log_and_how() -> None:
+    assert len(signals()) > 20
+    assert signals() <= set(texts.all_texts().signals)
+
+
+def test_every_reason_of_a_detector_has_a_sentence() -> None:
+    slugs = constants("NotExamined", 2) | constants("Coverage", 2)
+    assert "missing-signal" in slugs
+    assert slugs <= set(texts.all_texts().reasons)
+
+
+@pytest.mark.parametrize(("table", "names"), [("verdicts", Verdict), ("kinds", Kind), ("states", State)])
+def test_every_value_has_a_word(table, names) -> None:
+    assert set(getattr(texts.all_texts(), table)) == {one.value for one in names}
+
+
+def test_every_severity_has_a_word() -> None:
+    assert set(texts.all_texts().severities) == {severity.slug for severity in Severity}
+
+
+def test_both_languages_have_the_same_fields() -> None:
+    for key, text in texts.all_texts().words.items():
+        fields = [
+            {name for _, name, _, _ in string.Formatter().parse(t)} - {None} for t in (text.en, text.zh)
+        ]
+        assert fields[0] == fields[1], key
+
+
+def test_verdicts_in_words() -> None:
+    assert texts.verdict_line("healthy", ("game", "weights", "configuration"), "en") == (
+        "No illness seen in: losses, weight norms."
+    )
+    assert texts.verdict_line("healthy", ("game", "weights"), "zh") == "未见异常，已检查：损失、权重范数。"
+    assert texts.verdict_line("unknown", (), "en") == "The log does not hold enough to judge D and G."
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0004, "0.0004"), (1.2e-5, "1.2e-05"), (12_300.4, "12,300"), (8.35284, "8.353"), (3, "3"),
+     (-2.0, "-2"), (1e57, "1e+57"), (None, "–"), (True, "1")],
+)  # fmt: skip
+def test_numbers_for_people(value, shown) -> None:
+    assert texts.number(value) == shown
+
+
+def test_unknown_reasons_and_details_still_read() -> None:
+    assert texts.reason("some-new-slug", "3 of 4", "en") == "some new slug: 3 of 4"
+    assert texts.reason("missing-signal", "no-such-signal", "en") == "no-such-signal was not logged"
