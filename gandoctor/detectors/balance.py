@@ -22,7 +22,7 @@ from gandoctor.interpret.view import (
 from gandoctor.stats import Mask
 from gandoctor.thresholds import Limits
 
-BLOCKS = 60  # medians over a run: each of them wide enough to smooth the noise of single batches
+BLOCKS = 30  # medians over a run: each of them wide enough to smooth the noise of single batches
 
 
 @detector("GD201", needs=(D_LOSS, G_LOSS), min_points=40)
@@ -45,12 +45,13 @@ def d_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
     saturates = game.scale.saturates
     starved = limits["saturated"] if saturates else limits["starved"]
     hungry = limits["saturated"] if saturates else limits["hungry"]
-    won = limits["perfect"] if view.conditional else limits["ahead"] if saturates else limits["won"]
+    won = limits["perfect"] if view.conditional else limits["won"]
 
     def found(
         mask: Mask, share: Threshold, severity: Severity, levels: tuple[Threshold, Threshold]
     ) -> Finding | None:
-        stretch = view.stretch(steps, mask, share=share.value, hold=0.7)
+        hold = 0.7 if severity is Severity.ERROR else 0.6
+        stretch = view.stretch(steps, mask, share=share.value, hold=hold)
         if stretch is None:
             return None
         inside = view.inside(stretch, steps)
@@ -73,10 +74,8 @@ def d_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
     if certain is not None:
         yield certain
         return
-    mild = found(
-        (lead >= limits["ahead"].value) & (debt >= hungry.value), limits["late"], Severity.WARNING,
-        (limits["ahead"], hungry),
-    )  # fmt: skip
+    mask = (lead >= limits["won"].value) & (debt >= hungry.value)
+    mild = found(mask, limits["late"], Severity.WARNING, (limits["won"], hungry))
     if mild is not None and (mild.stretch.end is None or mild.stretch.share >= limits["share"].value / 2):
         yield mild
         return

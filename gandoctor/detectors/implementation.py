@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from gandoctor.findings import (
 )
 from gandoctor.interpret import families
 from gandoctor.interpret.families import FAMILIES, Form
-from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView
+from gandoctor.interpret.view import D_LOSS, G_LOSS, SCORES, RunView
 from gandoctor.run import Steps, Values
 from gandoctor.stats import Mask
 from gandoctor.thresholds import Limits
@@ -46,7 +46,7 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     if any(form.family.floor is None for form in forms):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
         return
-    if not any(_on_a_scale(view, form, g) for form in forms):
+    if not _on_a_scale(view, forms, g):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
         return
     # Where the family is unknown, every family's bound must be broken.
@@ -87,13 +87,53 @@ def _excess(form: Form, g: Values, d_fake: Values) -> Values:
     return above
 
 
-def _on_a_scale(view: RunView, form: Form, g: Values) -> bool:
-    """Whether G's loss is known to be on its family's scale."""
+def _on_a_scale(view: RunView, forms: Sequence[Form], g: Values) -> bool:
+    """Whether G's loss is known to be on its family's scale: by its name, or by where it began."""
     role = view.roles[view.game.g.tags[0]]
     if role.part == "adversarial" and not view.facts.get("adversarial_weight"):
         return True
+    if len(forms) > 1:  # an unknown family may be on any scale
+        forms = [form for form in forms if form.family.name == "non-saturating"]
     early = float(np.median(g[: max(3, len(g) // 50)]))
-    return abs(early - form.g_equilibrium) < 0.7 * form.family.debt_unit * form.g_factor
+    return any(abs(early / form.g_equilibrium - 1) < 0.3 for form in forms if form.g_equilibrium)
+
+
+@detector("GD701", needs=(D_LOSS, SCORES), min_points=40)
+def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a D loss below what D's own mean outputs allow.
+
+    D's loss is a mean of convex functions of its outputs, so by Jensen's inequality it is at least
+    those functions of the mean outputs (for a critic: exactly, but for the penalty). A loss below that
+    was not made of these outputs; if it fits with reals and fakes exchanged, the labels are swapped.
+    Outputs logged as probabilities stay quiet: the functions are those of raw outputs.
+    """
+    game = view.game
+    if not game.scale.forms or game.scale.certainty < 0.6:
+        return
+    form, slack = game.scale.best, limits["contradiction"].value
+    real, fake = view.part(SCORES, "real"), view.part(SCORES, "fake")
+    steps, (d, r, f) = view.aligned(game.d, real, fake)
+    if not len(steps) or families.probabilities(r, f) or form.family.least_d is None:
+        return
+    short = form.short_of_outputs(d, r, f)
+    mask = short > slack
+    stretch = view.stretch(steps, mask, share=limits["share"].value * 2, hold=0.7)
+    if stretch is None:
+        return
+    fits = float(np.mean(form.short_of_outputs(d, f, r)[mask] <= slack)) > 0.8
+    tags = (*game.d.tags, *real.tags, *fake.tags)
+    evidence = (
+        Evidence(Kind.GAME, "share of points below the bound", float(np.mean(mask)), limits["share"], tags,
+                 view.window(stretch)),
+        Evidence(Kind.GAME, "median shortfall of D's loss", float(np.median(short[mask])), limits["contradiction"], tags, view.window(stretch)),
+    )  # fmt: skip
+    params: dict[str, Param] = {
+        "check": "swapped-labels" if fits else "jensen",
+        "share": float(np.mean(mask)),
+    }
+    lasting = stretch.end is None
+    severity = Severity.ERROR if lasting else Severity.WARNING
+    yield Finding("GD701", severity, stretch, evidence, view.subject("D"), params, overwhelming=lasting)
 
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=100)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
-from gandoctor.interpret.view import G_STEP, G_WEIGHT, QUALITY, RunView, Track
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
+from gandoctor.interpret.view import ANY, G_STEP, G_WEIGHT, QUALITY, RunView, Track
 from gandoctor.stats import rolling_median
 from gandoctor.thresholds import Limits
 
@@ -26,9 +26,12 @@ def broken(view: RunView, track: Track, limit: float) -> float:
     return float(np.mean(impossible))
 
 
-@detector("GD505", needs=(QUALITY,), min_points=1)
-def metric_is_broken(view: RunView, limits: Limits) -> Iterator[Finding]:
+@detector("GD505", needs=(ANY,), min_points=1)
+def metric_is_broken(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a metric with impossible values, or one that repeats a value to the end: never updated."""
+    if not any(role.quantity == "metric" for role in view.roles.values()):
+        yield NotExamined("GD505", State.NOT_EXAMINABLE, "missing-signal", QUALITY.name, QUALITY.name)
+        return
     for tag, role in view.roles.items():
         if role.quantity != "metric" or not len(view.series[tag]):
             continue

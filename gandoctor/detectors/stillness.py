@@ -103,7 +103,7 @@ def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], boo
     return found, falls
 
 
-@detector("GD204", needs=(D_LOSS,), min_points=40)
+@detector("GD204", needs=(D_LOSS,), min_points=26)
 def never_led(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report a D that stood at chance from the first point on: every live D gets ahead at the start.
 
@@ -116,7 +116,7 @@ def never_led(view: RunView, limits: Limits) -> Iterator[Finding]:
     first, last = view.span
     if first > 0.05 * last:
         return
-    d = view.blocks(game.d, 50)
+    d = view.blocks(game.d, 10)
     lead = game.scale.lead(d.values)
     chance, ever = limits["chance"], limits["ever"]
     if abs(float(np.median(lead))) > chance.value or float(np.max(lead)) > ever.value:

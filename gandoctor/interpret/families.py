@@ -33,7 +33,9 @@ class Family:
     g: G's loss at equilibrium. debt_unit: what one unit of debt is in G's loss.
     starved: G's debt at which G gets no useful answer from D, None where debt has no natural end.
     g_low, g_high, d_low, d_high: the range of G's loss and of D's (sum of halves); medians
-        outside speak against the family. floor: the least fake half of D for a value of G's loss.
+        outside speak against the family. least_d: the least D loss for mean raw outputs on reals and on
+        fakes (Jensen's inequality). floor: the least fake half of D for a value of G's loss.
+    saturates: whether G's debt ends at 1, the loss of a perfect D.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Family:
     g_high: float
     d_low: float
     d_high: float
+    least_d: Callable[[Values, Values], Values] | None = None
     floor: Callable[[Values], Values] | None = None
     saturates: bool = False
 
@@ -66,22 +69,47 @@ def _minimax_floor(g: Values) -> Values:
     return -g
 
 
+def _bce_of(real: Values, fake: Values) -> Values:
+    least: Values = np.logaddexp(0, -real) + np.logaddexp(0, fake)
+    return least
+
+
+def _lsgan_of(real: Values, fake: Values) -> Values:
+    least: Values = (real - 1) ** 2 + fake**2
+    return least
+
+
+def _hinge_of(real: Values, fake: Values) -> Values:
+    return np.clip(1 - real, 0, None) + np.clip(1 + fake, 0, None)
+
+
+def _critic_of(real: Values, fake: Values) -> Values:
+    return fake - real  # exactly, but for the penalty, which is never negative
+
+
+def _relativistic_of(real: Values, fake: Values) -> Values:
+    return np.logaddexp(0, fake - real)
+
+
 _INF = float("inf")
 FAMILIES = {
     family.name: family
     for family in (
-        Family("non-saturating", 0.47, LOG2, LOG2, LOG2, 0, _INF, 0, _INF, _bce_floor),
-        Family("minimax", 0.04, LOG2, -LOG2, LOG2, -_INF, 0, 0, _INF, _minimax_floor, saturates=True),
+        Family("non-saturating", 0.47, LOG2, LOG2, LOG2, 0, _INF, 0, _INF, _bce_of, _bce_floor),
+        Family("minimax", 0.04, LOG2, -LOG2, LOG2, -_INF, 0, 0, _INF, _bce_of, _minimax_floor, True),
         # Outputs of a least-squares D leave [0, 1] a little: its losses do not leave [0, 1.5].
-        Family("lsgan", 0.20, 0.25, 0.25, 0.75, 0, 1.5, 0, 2.0, _lsgan_floor, saturates=True),
-        Family("hinge", 0.08, 1.0, 0.0, 1.0, -_INF, _INF, 0, _INF, _hinge_floor),
-        Family("wgan", 0.06, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF),
-        Family("wgan-gp", 0.09, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF),
-        Family("relativistic", 0.004, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF),
+        Family("lsgan", 0.20, 0.25, 0.25, 0.75, 0, 1.5, 0, 2.0, _lsgan_of, _lsgan_floor, True),
+        Family("hinge", 0.08, 1.0, 0.0, 1.0, -_INF, _INF, 0, _INF, _hinge_of, _hinge_floor),
+        Family("wgan", 0.06, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of),
+        Family("wgan-gp", 0.09, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of),
+        Family("relativistic", 0.004, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF, _relativistic_of, _bce_floor),
         # SRGAN code with L_D = 1 − D(x) + D(G(z)): 1 at chance, 0 for a perfect D; linear, no logs.
         Family("srgan-linear", 0.005, 0.5, _INF, 1.0, -_INF, _INF, 0, 2.0),
+        # Boundary equilibrium (Berthelot 2017, arXiv:1703.10717): losses of an autoencoder, known by
+        # its names k and measure; no scale of ours fits it.
+        Family("began", 1e-6, None, _INF, 1.0, -_INF, _INF, -_INF, _INF),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +145,16 @@ class Form:
         if self.family.name == "minimax":
             return 1 - g / self.g_equilibrium
         return (g / self.g_factor - self.family.g) / self.family.debt_unit
+
+    def short_of_outputs(self, d: Values, real: Values, fake: Values) -> Values:
+        """How far D's loss as logged lies below what its mean raw outputs allow, in the size of that.
+
+        d, real, fake: float64 (n,). Above 0 what no D with these outputs can have.
+        """
+        assert self.family.least_d is not None
+        least = self.family.least_d(real, fake)
+        short: Values = (least - d / self.d_factor) / np.maximum(1.0, np.abs(least))
+        return short
 
     def below_floor(self, g: Values, d_fake: Values, slack: float) -> float:
         """Share of points at which exp(−L_D,fake) exceeds what G's loss allows by more than `slack`.
@@ -176,6 +214,14 @@ class Scale:
         """Probability of that family."""
         return self._by_name().get(self.name, 0.0)
 
+    @property
+    def certainty(self) -> float:
+        """Probability of the scale: families that share one (WGAN with clipping or penalty) add up."""
+        if not self.forms:
+            return 0.0
+        same = self.best.family.least_d
+        return sum(f.probability for f in self.forms if same is not None and f.family.least_d is same)
+
     def _by_name(self) -> dict[str, float]:
         total: dict[str, float] = {}
         for form in self.forms:
@@ -221,14 +267,14 @@ def infer(seen: Evidence) -> Scale:
     weighed = []
     for form in _forms(seen):
         score = np.log(form.family.prior) + _form_prior(form, seen) + seen.said.get(form.family.name, 0.0)
-        score += _ranges(form, seen) + _jensen(form, seen) + _start(form, seen) + _linear(form, seen)
+        score += _ranges(form, seen) + _jensen(form, seen) + _start(form, seen) + _outputs(form, seen)
         if seen.surely:
             score += 0.0 if form.family.name == seen.surely else -50.0
         weighed.append((float(score), form))
     if not weighed:
         return UNKNOWN
     top = max(score for score, _ in weighed)
-    if top < -9 and not seen.surely and not seen.said:
+    if top < -9 and not seen.surely and max(seen.said.values(), default=0.0) < 3:
         return UNKNOWN  # nothing fits: another family, or two losses that are not of one game
     odds = [(np.exp(score - top), form) for score, form in weighed]
     total = sum(odd for odd, _ in odds)
@@ -257,7 +303,10 @@ def _form_prior(form: Form, seen: Evidence) -> float:
     if seen.g is not None:
         # G is rarely halved, and then hardly ever without D.
         score += np.log(0.12 if halved_d else 0.02) if halved_g else np.log(0.9)
-    return float(score + (np.log(0.02) if not seen.k and k > 1 else 0.0))
+    return float(
+        score
+        + (np.log(0.2 if seen.said.get(form.family.name, 0) > 2 else 0.02) if not seen.k and k > 1 else 0.0)
+    )
 
 
 def _ranges(form: Form, seen: Evidence) -> float:
@@ -268,7 +317,8 @@ def _ranges(form: Form, seen: Evidence) -> float:
         low, mid = np.quantile(seen.d / form.d_factor, (0.02, 0.5))
         score -= 12.0 * (low < family.d_low - RESOLUTION) + 6.0 * (mid > family.d_high)
         if family.d_half is None:  # a critic better than chance has a negative loss
-            score -= 3.0 * (low > 0) + 3.0 * (mid > RESOLUTION)
+            negative = family.name != "began"
+            score -= 8.0 * (negative and low >= 0) + 3.0 * (negative and mid > RESOLUTION)
         if family.d_half is not None:  # for long worse than blind: not the level of this form
             score -= 4.0 * (mid > 2.7 * family.d_half)
     if seen.g is not None and len(seen.g):
@@ -278,7 +328,7 @@ def _ranges(form: Form, seen: Evidence) -> float:
         if family.name == "minimax":
             score -= 8.0 * (high > RESOLUTION)
         if family.name == "hinge":  # a mean of D's outputs changes its sign or its size freely
-            score -= 1.5 * (low >= 0)
+            score -= 3.0 * (low >= 0)
         if family.d_half is None and low > 0:
             score -= 0.5
     return float(score)
@@ -291,6 +341,11 @@ def _jensen(form: Form, seen: Evidence) -> float:
     d = seen.fake if seen.fake is not None else seen.d
     share = form.below_floor(seen.g, d, slack=0.2)
     score = -7.0 * min(1.0, share / 0.2) if share > 0.02 else 0.0
+    # A small but steady shortfall speaks too, in halves of the equilibrium.
+    assert form.family.d_half is not None
+    short = form.family.floor(seen.g / form.g_factor) - d / form.d_factor
+    lasting = float(np.median(short)) / form.family.d_half
+    score -= min(6.0, 15.0 * lasting) if lasting > 0.03 else 0.0
     if form.family.name == "minimax" and seen.fake is not None:
         score -= 6.0 * (np.median(np.abs(seen.g + seen.fake / form.d_factor)) > 0.2)
     return score
@@ -306,21 +361,34 @@ def _start(form: Form, seen: Evidence) -> float:
         return -1.0 if seen.start else 0.0
     if seen.d is not None and len(seen.d) >= 3:
         early = float(np.median(seen.d[:3])) / form.d_equilibrium
-        if seen.start:
+        if seen.start and form.family.name != "lsgan":
             score -= min(2.0, 4.0 * abs(np.log(max(early, 1e-3))) ** 2)
         # D starts blind, so its first losses are not far above the equilibrium.
-        score -= 3.0 * (max(early, float(np.max(seen.d[:3])) / form.d_equilibrium) > 1.35)
+        # Least squares starts with outputs near 0, which costs the reals 1: twice the equilibrium.
+        above = float(np.max(seen.d[:3])) / form.d_equilibrium / (2.0 if form.family.name == "lsgan" else 1.0)
+        score -= 1.5 * (above > 1.35) + 1.5 * (above > 2.2)
     if seen.start and seen.g is not None and len(seen.g) >= 3 and np.isfinite(form.family.g):
         off = abs(float(np.median(seen.g[:3])) - form.g_equilibrium) / (form.family.debt_unit * form.g_factor)
         score -= min(1.5, 2.0 * off**2)
     return float(score)
 
 
-def _linear(form: Form, seen: Evidence) -> float:
-    """L_D = 1 − D(x) + D(G(z)) holds to the digit in SRGAN code, and in no other."""
-    if form.family.name != "srgan-linear":
-        return 0.0
+def _outputs(form: Form, seen: Evidence) -> float:
+    """D's loss against its own mean outputs, where they are logged."""
+    linear = form.family.name == "srgan-linear"
     if seen.scores is None or seen.d is None:
-        return -8.0
-    off = np.abs(seen.d - (1 - seen.scores[0] + seen.scores[1]))
-    return 14.0 if np.median(off) < 0.02 and form.d_factor == 1 else -8.0
+        return -8.0 if linear else 0.0
+    real, fake = seen.scores
+    if linear:  # L_D = 1 − D(x) + D(G(z)) holds to the digit in SRGAN code, and in no other
+        off = np.abs(seen.d - (1 - real + fake))
+        return 14.0 if np.median(off) < 0.02 and form.d_factor == 1 else -8.0
+    if form.family.least_d is None or probabilities(real, fake):
+        return 0.0
+    share = float(np.mean(form.short_of_outputs(seen.d, real, fake) > 0.3))
+    return -7.0 * min(1.0, share / 0.2) if share > 0.02 else 0.0
+
+
+def probabilities(real: Values, fake: Values) -> bool:
+    """Whether D's outputs were logged as probabilities, by their range."""
+    low, high = min(real.min(), fake.min()), max(real.max(), fake.max())
+    return bool(low >= 0 and high <= 1)

@@ -174,10 +174,10 @@ def role_of(tag: str) -> Role:
         return spread
     if last.isdigit() and "/" in tag:  # one number for each sub-discriminator: loss/d_r/0, loss/g/0
         inner, _, number = tag.rpartition("/")
-        role = role_of(inner)
-        if role.quantity == "loss" and role.network != "-":
-            part = "adversarial" if role.network == "G" and role.part == "total" else role.part
-            return replace(role, part=part, layer=number)
+        whole = role_of(inner)
+        if whole.quantity == "loss" and whole.network != "-":
+            part = "adversarial" if whole.network == "G" and whole.part == "total" else whole.part
+            return replace(whole, part=part, layer=number)
     for pattern, role in _SPELLINGS:
         if pattern.search(last):
             return role

@@ -320,9 +320,21 @@ def _game(view: RunView) -> Game:
         fits.append((scale is families.UNKNOWN, bad > 0.2, g, scale))
     fits.sort(key=lambda fit: fit[:2])
     _, _, g, scale = fits[0]
-    alone = bool(g.tags) and (view.roles[g.tags[0]].part == "adversarial" or not view.content)
+    alone = _alone(view, g)
     weighted = any(re.search(r"\bl_g_gan\b", tag) for tag in g.tags)
     return Game(d, g, real, fake, scale, alone, weighted, started, tuple(fit[2] for fit in fits[1:]))
+
+
+def _alone(view: RunView, g: Track) -> bool:
+    """Whether a G loss holds the adversarial term only: by its name, or because it is smaller than the
+    sum of the other terms that are logged beside it, which a total could not be.
+    """
+    if not g.tags:
+        return False
+    if view.roles[g.tags[0]].part == "adversarial" or not view.content:
+        return True
+    others = sum(float(np.median(track.values)) for track in view.content)
+    return bool(len(g)) and float(np.median(g.values)) < 0.9 * others
 
 
 def _d_losses(view: RunView) -> tuple[Track, Track, Track]:
@@ -374,9 +386,7 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
     g_values: Values | None = None
     fake_values: Values | None = None
     scores: tuple[Values, Values] | None = None
-    judged = bool(g.tags) and not any("l_g_gan" in tag for tag in g.tags) and (
-        view.roles[g.tags[0]].part == "adversarial" or not view.content
-    )  # fmt: skip
+    judged = _alone(view, g) and not any("l_g_gan" in tag for tag in g.tags)
     real_score, fake_score = view.part(SCORES, "real"), view.part(SCORES, "fake")
     if len(d) and judged and len(g):
         tracks = [d, g] + ([fake] if halves and len(fake) else [])
@@ -417,6 +427,11 @@ _NAMES: Sequence[tuple[str, dict[str, float]]] = (
     (r"wasserstein|w_dist|\bwgan|emd", {"wgan-gp": 4.0, "wgan": 4.0}),
     (r"critic", {"wgan-gp": 2.5, "wgan": 2.5}),
     (r"disc(riminator)? cost|gen(erator)? cost", {"wgan-gp": 1.5, "wgan": 1.0}),
+    (r"(\bkt?\b|\bk_t\b).*(measure|m_global)|convergence_?measure", {"began": 18.0}),
+    # pix2pixHD, CycleGAN and vocoders play least squares unless told otherwise; pix2pix does not.
+    (r"gan_feat|(?:\b|_)fm\b.*mel|mel.*(?:\b|_)fm\b|mel_spec", {"lsgan": 3.0}),
+    (r"\b(cycle|cyc|idt)_[ab]\b", {"lsgan": 2.5, "non-saturating": 0.5}),
+    (r"\bg_gan\b.*\bg_l1\b", {"non-saturating": 1.5, "lsgan": 1.0}),
     (r"lsgan|least[-_ ]?sq", {"lsgan": 5.0}),
     (r"hinge", {"hinge": 5.0}),
     (r"relativ|ragan|rpgan", {"relativistic": 4.0}),
@@ -433,7 +448,7 @@ def _said(view: RunView) -> tuple[dict[str, float], str]:
     if fact is not None and fact.value in families.FAMILIES:
         return {str(fact.value): 8.0}, ""
     odds: dict[str, float] = {}
-    text = " ".join(view.series).lower()
+    text = " ".join(sorted(view.series)).lower()
     for pattern, weights in _NAMES:
         if re.search(pattern, text):
             for name, weight in weights.items():

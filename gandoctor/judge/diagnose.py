@@ -108,7 +108,7 @@ def _joined(findings: Iterable[Finding]) -> list[Finding]:
 
 def _judged(findings: Sequence[Finding], views: Sequence[RunView], config: Config) -> list[Judged]:
     """Worst first, with ids and confidence."""
-    sure = {view.pair: view.family.confidence for view in views}
+    sure = {view.pair: view.family.certainty for view in views}
     ranked = sorted(findings, key=lambda f: (-f.severity, f.stretch.onset, f.code, str(f.subject)))
     counts: dict[str, int] = {}
     judged = []
@@ -131,7 +131,7 @@ def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config)
         if finding.severity is Severity.ERROR and (end is None or end >= late):
             return Verdict.FAILING
     points = max((len(one) for view in views for one in view.series.values()), default=0)
-    enough = points >= limits("run")["least_points"].value
+    enough = points >= limits("run")["fewest_points"].value
     if enough and any(finding.severity >= Severity.WARNING for finding in counted):
         return Verdict.WARNING
     return Verdict.HEALTHY if _long_enough(views) else Verdict.UNKNOWN
@@ -145,7 +145,7 @@ def _long_enough(views: Sequence[RunView]) -> bool:
     for view in views:
         game = view.game
         # A critic's loss is a distance between fakes and reals: it examines both networks.
-        critic = game.scale.name.startswith("wgan") and game.scale.confidence > 0.6
+        critic = game.scale.name.startswith("wgan") and game.scale.certainty > 0.6
         both = [game.d] if critic else [game.d, game.g]
         if game.started is None or min(map(len, both)) < bounds["least_points"].value:
             return False
