@@ -42,7 +42,12 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     steps, (g, d_fake) = view.aligned(game.g, fake)
     if len(steps) < 20:
         return
-    forms = [game.scale.best] if game.scale.forms else list(_all_forms())
+    known = bool(game.scale.forms)
+    forms = (
+        [game.scale.best]
+        if known
+        else [f for f in _all_forms() if f.family.floor is not None and f.family.g > 0]
+    )
     if any(form.family.floor is None for form in forms):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
         return
@@ -73,8 +78,9 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
 
 
 def _all_forms() -> Iterator[Form]:
+    """Every family with bounds, in every usual form."""
     for family in FAMILIES.values():
-        if family.floor is not None and family.name != "minimax":
+        if family.least_d is not None:
             for k in (1.0, 2.0, 3.0) if family.name == "lsgan" else (1.0,):
                 yield from (Form(family, d * k, k) for d in (0.5, 1.0))
 
@@ -108,19 +114,23 @@ def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
     Outputs logged as probabilities stay quiet: the functions are those of raw outputs.
     """
     game = view.game
-    if not game.scale.forms or game.scale.certainty < 0.6:
-        return
-    form, slack = game.scale.best, limits["contradiction"].value
     real, fake = view.part(SCORES, "real"), view.part(SCORES, "fake")
     steps, (d, r, f) = view.aligned(game.d, real, fake)
-    if not len(steps) or families.probabilities(r, f) or form.family.least_d is None:
+    if not len(steps) or families.probabilities(r, f):
         return
-    short = form.short_of_outputs(d, r, f)
+    # Where no family fits, every family's bound must be broken.
+    known = bool(game.scale.forms)
+    if known and (game.scale.certainty < 0.6 or game.scale.best.family.least_d is None):
+        return
+    forms = [game.scale.best] if known else list(_all_forms())
+    slack = limits["contradiction"].value
+    short = np.min([form.short_of_outputs(d, r, f) for form in forms], axis=0)
     mask = short > slack
     stretch = view.stretch(steps, mask, share=limits["share"].value * 2, hold=0.7)
     if stretch is None:
         return
-    fits = float(np.mean(form.short_of_outputs(d, f, r)[mask] <= slack)) > 0.8
+    exchanged = np.min([form.short_of_outputs(d, f, r) for form in forms], axis=0)
+    fits = float(np.mean(exchanged[mask] <= slack)) > 0.8
     tags = (*game.d.tags, *real.tags, *fake.tags)
     evidence = (
         Evidence(Kind.GAME, "share of points below the bound", float(np.mean(mask)), limits["share"], tags,

@@ -65,10 +65,6 @@ def _hinge_floor(g: Values) -> Values:
     return np.clip(1 - g, 0, None)
 
 
-def _minimax_floor(g: Values) -> Values:
-    return -g
-
-
 def _bce_of(real: Values, fake: Values) -> Values:
     least: Values = np.logaddexp(0, -real) + np.logaddexp(0, fake)
     return least
@@ -96,7 +92,7 @@ FAMILIES = {
     family.name: family
     for family in (
         Family("non-saturating", 0.47, LOG2, LOG2, LOG2, 0, _INF, 0, _INF, _bce_of, _bce_floor),
-        Family("minimax", 0.04, LOG2, -LOG2, LOG2, -_INF, 0, 0, _INF, _bce_of, _minimax_floor, True),
+        Family("minimax", 0.04, LOG2, -LOG2, LOG2, -_INF, 0, 0, _INF, _bce_of, None, True),
         # Outputs of a least-squares D leave [0, 1] a little: its losses do not leave [0, 1.5].
         Family("lsgan", 0.20, 0.25, 0.25, 0.75, 0, 1.5, 0, 2.0, _lsgan_of, _lsgan_floor, True),
         Family("hinge", 0.08, 1.0, 0.0, 1.0, -_INF, _INF, 0, _INF, _hinge_of, _hinge_floor),
@@ -325,8 +321,11 @@ def _ranges(form: Form, seen: Evidence) -> float:
         low, mid, high = np.quantile(seen.g / form.g_factor, (0.02, 0.5, 0.98))
         score -= 12.0 * (low < family.g_low - RESOLUTION) + 8.0 * (mid > family.g_high)
         score -= 1.5 * (high > family.g_high + RESOLUTION) + 6.0 * (mid < family.g_low)
-        if family.name == "minimax":
+        if family.name == "minimax":  # G's loss is minus the fake half, but for a step between them
             score -= 8.0 * (high > RESOLUTION)
+            if seen.fake is not None:
+                off = np.median(np.abs(seen.g / form.g_factor + seen.fake / form.d_factor))
+                score -= 6.0 * bool(off > 0.6 * np.median(seen.fake / form.d_factor) + 0.1)
         if family.name == "hinge":  # a mean of D's outputs changes its sign or its size freely
             score -= 3.0 * (low >= 0)
         if family.d_half is None and low > 0:
@@ -346,8 +345,6 @@ def _jensen(form: Form, seen: Evidence) -> float:
     short = form.family.floor(seen.g / form.g_factor) - d / form.d_factor
     lasting = float(np.median(short)) / form.family.d_half
     score -= min(6.0, 15.0 * lasting) if lasting > 0.03 else 0.0
-    if form.family.name == "minimax" and seen.fake is not None:
-        score -= 6.0 * (np.median(np.abs(seen.g + seen.fake / form.d_factor)) > 0.2)
     return score
 
 

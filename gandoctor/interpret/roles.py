@@ -169,9 +169,8 @@ def role_of(tag: str) -> Role:
     base = re.sub(r"\.(mean|avg)$", "", tag.strip().lower())
     last = re.split(r"[/\\]", base)[-1].strip()
     if base.endswith(".std"):
-        inner = role_of(base[: -len(".std")])
-        spread = replace(inner, quantity="score_std") if inner.quantity == "score" else OTHER
-        return spread
+        mean = role_of(base[: -len(".std")])
+        return replace(mean, quantity="score_std") if mean.quantity == "score" else OTHER
     if last.isdigit() and "/" in tag:  # one number for each sub-discriminator: loss/d_r/0, loss/g/0
         inner, _, number = tag.rpartition("/")
         whole = role_of(inner)

@@ -59,7 +59,7 @@ def test_debt_ends_at_1_where_g_saturates(family: str, g: float) -> None:
     assert Form(FAMILIES[family], 1.0, 1.0).debt(np.array([g])) == pytest.approx(1)
 
 
-@given(family=st.sampled_from(["non-saturating", "lsgan", "hinge", "minimax"]), seed=st.integers(0, 99),
+@given(family=st.sampled_from(["non-saturating", "lsgan", "hinge"]), seed=st.integers(0, 99),
        centre=st.floats(-6, 6), spread=st.floats(0.01, 4))  # fmt: skip
 def test_no_outputs_whatever_lie_below_the_floor(family: str, seed: int, centre: float, spread: float) -> None:
     fake = centre + spread * np.random.default_rng(seed).normal(size=64)

@@ -1,0 +1,76 @@
+"""GD604: a gradient penalty that does nothing, or that is nearly all of D's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
+from gandoctor.interpret.view import D_LOSS, PENALTY, RunView
+from gandoctor.thresholds import Limits
+
+_NOTHING = 1e-8
+
+
+@detector("GD604", needs=(D_LOSS,), min_points=40)
+def critic_without_bound(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report a critic whose Lipschitz bound is switched off: penalty weight 0, or a penalty that is
+    always 0, without clipping and without spectral normalisation.
+
+    Families other than WGAN need no penalty: quiet.
+    """
+    weight, clip = view.facts.get("penalty_weight"), view.facts.get("clip_value")
+    spectral = view.facts.get("spectral_norm")
+    track = view.get(PENALTY)
+    if weight is None and not len(track):
+        yield NotExamined("GD604", State.NOT_EXAMINABLE, "missing-signal", PENALTY.name, PENALTY.name)
+        return
+    if not view.family.name.startswith("wgan") or view.family.certainty < 0.6:
+        return
+    if (clip is not None and clip.value) or (spectral is not None and spectral.value):
+        return
+    silent = len(track) >= 20 and float(np.max(np.abs(track.values))) < _NOTHING
+    off = weight is not None and weight.value == 0
+    if not (silent or off):
+        return
+    first, _ = view.span
+    stretch = Stretch(first, (first, first))
+    evidence = []
+    if off and weight is not None:
+        evidence.append(
+            Evidence(
+                Kind.CONFIGURATION, f"penalty_weight ({weight.source})", 0.0, None, (), view.window(stretch)
+            )
+        )
+    if silent:
+        largest = float(np.max(np.abs(track.values)))
+        evidence.append(
+            Evidence(Kind.GAME, "largest penalty", largest, None, track.tags, view.window(stretch))
+        )
+    params: dict[str, Param] = {"value": 0.0, "target": 1.0}
+    # Without a bound the critic's loss grows, but the samples may stay good: at most a warning.
+    yield Finding("GD604", Severity.WARNING, stretch, tuple(evidence[:1]), view.subject("D"), params)
+
+
+@detector("GD604", needs=(D_LOSS, PENALTY), min_points=40)
+def penalty_dominates(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a penalty that outweighs the rest of D's loss for most of the run.
+
+    Its transient at the start, and a small loss near equilibrium beside a small penalty, are usual: it must
+    hold for half of the steps after warm-up, and the penalty must be as large as the equilibrium (or 1).
+    """
+    d, penalty = view.blocks(view.game.d), view.blocks(view.get(PENALTY))
+    steps, (loss, cost) = view.aligned(d, penalty)
+    scale = view.family.best.d_equilibrium if view.family.defined else None
+    size = np.maximum(np.abs(loss), scale or 1.0)
+    bound, share = limits["dominates"], limits["share"]
+    stretch = view.stretch(steps, cost > bound.value * size, share=share.value)
+    if stretch is None:
+        return
+    value = float(np.median((cost / size)[view.inside(stretch, steps)]))
+    tags = (*d.tags, *penalty.tags)
+    evidence = Evidence(Kind.GAME, "penalty / size of D's loss", value, bound, tags, view.window(stretch))
+    params: dict[str, Param] = {"value": value, "target": bound.value}
+    yield Finding("GD604", Severity.WARNING, stretch, (evidence,), view.subject("D"), params)
