@@ -167,7 +167,7 @@ def d_overpowers_by_probabilities(view: RunView, limits: Limits) -> Iterator[Fin
     """D(x) near 1 and D(G(z)) near 0, where D's outputs are logged as probabilities."""
     real, fake = view.blocks(view.part(SCORES, "real")), view.blocks(view.part(SCORES, "fake"))
     steps, (r, f) = view.aligned(real, fake)
-    if min(r.min(), f.min()) < 0 or max(r.max(), f.max()) > 1 or not len(steps):
+    if not len(steps) or min(r.min(), f.min()) < 0 or max(r.max(), f.max()) > 1:
         return
     high, low = limits["real_probability"], limits["fake_probability"]
     stretch = view.stretch(steps, (r >= high.value) & (f <= low.value), share=limits["share"].value)
@@ -236,6 +236,8 @@ def g_overpowers_by_outputs(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report the stretch in which D ranks fakes above reals: D(G(z)) > D(x) for long."""
     real, fake = view.blocks(view.part(SCORES, "real")), view.blocks(view.part(SCORES, "fake"))
     steps, (r, f) = view.aligned(real, fake)
+    if not len(steps):
+        return
     spread = max(float(np.ptp(np.concatenate([r, f]))), 1e-12)
     scale = 1.0 if min(r.min(), f.min()) >= 0 and max(r.max(), f.max()) <= 1 else spread
     inverted = limits["inverted"]

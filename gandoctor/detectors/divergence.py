@@ -9,7 +9,8 @@ import numpy as np
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
 from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView, Track
-from gandoctor.stats import MAD_TO_SIGMA, mad, rolling_median, trend_effect
+from gandoctor.run import Values
+from gandoctor.stats import MAD_TO_SIGMA, Mask, mad, rolling_median, trend_effect
 from gandoctor.thresholds import Limits
 
 
@@ -72,8 +73,8 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
         "tag": track.tags[0],
         "factor": reached / (natural if beyond and natural else base),
     }
-    # A critic's loss has no bound: its growth alone is a mechanism, not yet an illness.
-    error = severe and scale.defined
+    # A critic's loss has no bound: its growth alone is a mechanism, not yet an illness, until absurd.
+    error = severe and (scale.defined or reached >= growth.value**3 * base)
     yield Finding(
         "GD101", Severity.ERROR if error else Severity.WARNING, stretch, tuple(evidence),
         view.subject(network, tag=track.tags[0]), params, overwhelming=error,
@@ -106,6 +107,7 @@ def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterat
     rest = logs - smooth
     noise = max(mad(rest) * MAD_TO_SIGMA, 0.02)
     spikes = (rest > limits["height"].value * noise) & (rest > np.log(limits["factor"].value))
+    spikes &= _matters(view, values, np.exp(smooth), network)
     count = int(np.count_nonzero(np.diff(np.concatenate([[0], spikes.astype(np.int8)])) > 0))
     if count == 0 or np.mean(spikes) > limits["most"].value or np.count_nonzero(spikes) < 2:
         return
@@ -126,3 +128,22 @@ def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterat
     yield Finding(
         "GD103", Severity.WARNING, stretch, evidence, view.subject(network, tag=track.tags[0]), params
     )
+
+
+def _matters(view: RunView, values: Values, level: Values, network: str) -> Mask:
+    """Which points lie far from the level on the game's own scale, where there is one.
+
+    Near 0 a loss may jump twentyfold without meaning anything.
+    """
+    scale, game = view.family, view.game
+    if network == "D" and scale.defined:
+        return scale.best.lead(level) - scale.best.lead(values) > 0.5
+    if (
+        network == "G"
+        and scale.defined
+        and game.alone
+        and not game.weighted
+        and np.isfinite(scale.best.family.g)
+    ):
+        return scale.best.debt(values) - scale.best.debt(level) > 3
+    return np.ones(len(values), bool)

@@ -54,6 +54,8 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     quality, falls = _quality_falls(view, stretch)
     had_won = bool(np.count_nonzero(lead[d.steps < stretch.onset] > 0.5) > 5)
     died = at_chance and had_won and not view.conditional
+    if not (died or falls) and np.mean(frozen[inside]) < 0.5:
+        return  # chance with little jitter, never won before: convergence looks the same
     bound = limits["blind"] if at_chance else limits["frozen"]
     window = view.window(stretch)
     evidence = (

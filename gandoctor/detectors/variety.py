@@ -57,6 +57,8 @@ def fakes_look_alike_to_d(view: RunView, limits: Limits) -> Iterator[Finding]:
     ratio = f / np.where(r > 0, r, np.inf)
     bound = limits["spread"]
     late = view.after_warm_up(steps)
+    if not late.any():
+        return
     last = steps >= steps[0] + 0.6 * (steps[-1] - steps[0])
     value = float(np.median(ratio[late & last]))
     stretch = view.stretch(steps, ratio <= bound.value, share=limits["share"].value, hold=0.6)

@@ -21,7 +21,7 @@ class FactValue:
 
 _G = r"(?:g|gen|generator|netg|optg|g_?opt\w*|optim\w*_?g)"
 _D = r"(?:d|dis|disc|discriminator|netd|critic|optd|d_?opt\w*|optim\w*_?d)"
-_LR = r"(?:lr|learning_?rate|init_lr|alpha)"
+_LR = r"(?:lr|learning_?rate|init_lr)"
 # Fact → patterns of a setting's whole name (lower case, parts joined with dots), surest first.
 _NAMES: dict[str, tuple[str, ...]] = {
     "lr_G": (rf"{_LR}_?{_G}", rf"{_G}_?{_LR}", rf"{_G}\b[\w.]*\.{_LR}"),

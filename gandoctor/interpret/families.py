@@ -335,7 +335,7 @@ def _ranges(form: Form, seen: Evidence) -> float:
 
 def _jensen(form: Form, seen: Evidence) -> float:
     """Points below the family's floor; with D's whole loss alone the test is weaker."""
-    if seen.g is None or seen.d is None or form.family.floor is None:
+    if seen.g is None or seen.d is None or form.family.floor is None or not len(seen.g):
         return 0.0
     d = seen.fake if seen.fake is not None else seen.d
     share = form.below_floor(seen.g, d, slack=0.2)

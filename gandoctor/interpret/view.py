@@ -19,6 +19,8 @@ from gandoctor.stats import Mask, block_medians, holding
 
 WARM_UP = 0.1  # of the steps: early on D wins for a while in every game
 _ENOUGH = 4_000
+# Beyond what float32 can hold: cut off, so that no sum, square or ratio of such numbers overflows.
+_HUGE, _TINY = 1e100, 1e-150
 BLOCKS = 200  # block medians to which long series are thinned
 
 
@@ -139,12 +141,16 @@ class RunView:
         return next((track for track in self.all(signal) if self.roles[track.tags[0]].part == part), EMPTY)
 
     def track(self, tag: str) -> Track:
-        """The finite points of one tag."""
+        """The finite points of one tag, cut to sizes that can be reckoned with."""
         one = self.series[tag]
-        good = np.isfinite(one.values)
-        if good.all():
-            return Track(one.steps, one.values, (tag,))
-        return Track(one.steps[good], one.values[good], (tag,))
+        steps, values = one.steps, one.values
+        good = np.isfinite(values)
+        if not good.all():
+            steps, values = steps[good], values[good]
+        size = np.abs(values)
+        if ((size > _HUGE) | ((size < _TINY) & (size > 0))).any():
+            values = np.where(size < _TINY, 0.0, np.clip(values, -_HUGE, _HUGE))
+        return Track(steps, values, (tag,))
 
     # -- the game -----------------------------------------------------------------------------
 
@@ -399,7 +405,7 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
         g_values = g.values
     if len(d) and len(real_score) and len(fake_score):
         _, (d_scored, r, f) = view.aligned(d, real_score, fake_score)
-        if d_values is not None and len(d_scored) == len(d_values):
+        if d_values is not None and 0 < len(d_scored) == len(d_values):
             scores = (r, f)
     third = int(d.steps[2]) if len(d) > 2 else 1_000
     start = bool(third <= 60 and len(d) and view.series[d.tags[0]].unit is Unit.ITERATION)

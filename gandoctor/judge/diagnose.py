@@ -12,10 +12,11 @@ from gandoctor.config import Config
 from gandoctor.detectors import Detector, all_detectors, run_detector
 from gandoctor.findings import Finding, Kind, NotExamined, Severity, State
 from gandoctor.interpret.view import RunView, views_of
+from gandoctor.judge.baseline import nearest
 from gandoctor.judge.causes import chain_of, primary_of
 from gandoctor.judge.confidence import confidence, source
 from gandoctor.judge.diagnosis import Coverage, Diagnosis, Judged, Verdict
-from gandoctor.judge.prescription import prescribe
+from gandoctor.judge.prescription import facts_for, prescribe
 from gandoctor.judge.rules import Rule, load_rules
 from gandoctor.judge.snapshot import best_snapshot
 from gandoctor.run import Run, Unit
@@ -50,13 +51,15 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     examined = _examined_kinds(views)
     coverage = _coverage(rules, looked)
     verdict = _verdict(judged, views, config)
+    if verdict is Verdict.UNKNOWN:
+        primary = None
     return Diagnosis(
         run=run,
         views=tuple(views),
         verdict=verdict,
         examined=examined,
         findings=tuple(judged),
-        primary=primary if verdict is not Verdict.UNKNOWN or _severe(primary) else None,
+        primary=primary,
         chain=chain,
         coverage=coverage,
         prescription=prescribe(primary, judged, chain, rules, views),
@@ -64,6 +67,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
         known_at_step=_known_at(primary, views, config),
         log_next=_log_next(coverage),
         thresholds_version=version(),
+        baseline=nearest(facts_for(views[0])) if views else None,
     )
 
 
@@ -152,10 +156,6 @@ def _long_enough(views: Sequence[RunView]) -> bool:
         if view.unit is Unit.ITERATION and view.span[1] < bounds["least_iterations"].value:
             return False
     return True
-
-
-def _severe(primary: Judged | None) -> bool:
-    return primary is not None and primary.finding.severity >= Severity.WARNING
 
 
 _KIND_OF = {

@@ -65,6 +65,25 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True)
+class Departure:
+    """A knob that stands elsewhere than in a published setting."""
+
+    knob: str
+    usual: Scalar
+    own: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The nearest published setting, its source, and where this run departs from it."""
+
+    id: str
+    name: str
+    source: str
+    departures: tuple[Departure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The snapshot to keep: its step, its file where one was found, and why it."""
 
@@ -96,3 +115,4 @@ class Diagnosis:
     known_at_step: int | None
     log_next: tuple[str, ...]
     thresholds_version: str
+    baseline: Baseline | None = None

@@ -1,0 +1,75 @@
+"""Diagnose a folder of labelled real runs and print: id, label, verdict, primary, whether they agree.
+
+    python tests/bench/corpus.py [../shared/corpus]
+
+The folder holds `labels.csv` (id, kind, label, primary, also) and a folder for each id. Rows whose kind
+begins with "scalars" count; borderline and reader-only rows are shown and not scored. Where a folder
+holds several runs, the one with the most points stands for it; all are shown.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from math import sqrt
+from pathlib import Path
+
+from gandoctor.api import diagnose_all
+from gandoctor.judge.diagnosis import Diagnosis
+
+VERDICT = {"healthy": "healthy", "warning": "warning", "ill": "failing", "too-short": "unknown"}
+
+
+def points(diagnosis: Diagnosis) -> int:
+    """The points of the run's longest series."""
+    return max((len(one) for one in diagnosis.run.series.values()), default=0)
+
+
+def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95% Wilson interval of k of n (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
+    if n == 0:
+        return 0.0, 1.0
+    p = k / n
+    middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+
+def main(folder: Path) -> None:
+    """Print the table and the counts."""
+    agreed = scored = right = named = alarms = 0
+    with (folder / "labels.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if not (folder / row["id"]).is_dir():
+            continue
+        diagnoses = diagnose_all(folder / row["id"])
+        main_run = max(diagnoses, key=points, default=None)
+        counts = row["kind"].startswith("scalars") and row["label"] in VERDICT
+        agrees = main_run is not None and main_run.verdict == VERDICT.get(row["label"], "")
+        wanted = {row["primary"], *row["also"].split()} - {""}
+        primary = main_run.primary.finding.code if main_run is not None and main_run.primary else "-"
+        scored += counts
+        agreed += counts and agrees
+        named += counts and bool(wanted)
+        right += counts and bool(wanted) and primary in wanted
+        if counts and row["label"] == "healthy":
+            alarms += any(d.verdict in ("warning", "failing") for d in diagnoses)
+        mark = " " if not counts else "+" if agrees else "-"
+        others = "" if len(diagnoses) < 2 else f"  ({len(diagnoses)} runs: " + ", ".join(
+            f"{d.verdict} {points(d)}" for d in diagnoses) + ")"  # fmt: skip
+        verdict = main_run.verdict if main_run is not None else "no run"
+        print(
+            f"{mark} {row['id']:32} {row['label']:12} {row['primary'] or '-':6} {verdict:8} {primary:6}{others}"
+        )
+    low, high = wilson(agreed, scored)
+    print(
+        f"\nlabels agreed with: {agreed} of {scored} ({agreed / max(scored, 1):.0%}, {low:.0%} to {high:.0%})"
+    )
+    low, high = wilson(right, named)
+    print(f"primaries right:    {right} of {named} ({right / max(named, 1):.0%}, {low:.0%} to {high:.0%})")
+    print(f"healthy runs called warning or failing: {alarms}")
+
+
+if __name__ == "__main__":
+    default = Path(__file__).parents[2].parent / "shared" / "corpus"
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else default)
