@@ -87,7 +87,7 @@ Param: TypeAlias = float | int | str
 class Finding:
     """A symptom, as a detector saw it. The sentence is in the rule file: `params` fill it.
 
-    overwhelming: this one kind of evidence is enough for an error (DESIGN, "kinds of evidence").
+    overwhelming: this one kind of evidence is enough for an error.
     """
 
     code: str

@@ -351,7 +351,7 @@ def _jensen(form: Form, seen: Evidence) -> float:
 def _start(form: Form, seen: Evidence) -> float:
     """The first losses lie near the equilibrium, for a D whose outputs start near 0.
 
-    He-initialised networks start anywhere within a factor of two (LAB), so this only weighs.
+    He-initialised networks start anywhere within a factor of two, so this only weighs.
     """
     score = 0.0
     if form.family.d_half is None or form.d_equilibrium is None:
