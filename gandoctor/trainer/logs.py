@@ -17,7 +17,8 @@ from torch import Tensor
 
 from gandoctor.errors import UserError
 from gandoctor.trainer.config import LOG_FORMATS, LOG_LEVELS, TrainConfig
-from gandoctor.trainer.models import Adam, Mlp
+from gandoctor.trainer.game import Game
+from gandoctor.trainer.models import Mlp
 
 # The tags of each level, beside those of the levels before it.
 TAGS: dict[str, tuple[str, ...]] = {
@@ -145,14 +146,13 @@ def _grid(tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return np.pad(grid, (0, 2)).round().astype(np.uint8)
 
 
-def save_checkpoint(
-    networks: Mapping[str, tuple[Mlp, Adam]], run: int, lr: Mapping[str, float], folder: Path, step: int
-) -> None:
+def save_checkpoint(game: Game, run: int, lr: Mapping[str, float], folder: Path, step: int) -> None:
     """Save one run's weights and optimiser state as a PyTorch loop would: names and shapes of nn.Sequential.
 
-    networks: "G", "D" -> network and its Adam.
+    lr: of "G" and "D", for the optimisers' param_groups.
     """
     saved: dict[str, Any] = {"step": step}
+    networks = {"G": (game.generator, game.adam_g), "D": (game.discriminator, game.adam_d)}
     for name, (network, adam) in networks.items():
         layout = _layout(network)
         saved[name] = {key: part(network.flat[run]) for key, part in layout.items()}

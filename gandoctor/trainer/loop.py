@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from gandoctor.errors import UserError
 from gandoctor.trainer import logs
 from gandoctor.trainer.config import TrainConfig
 from gandoctor.trainer.faults import FAULTS
@@ -31,7 +32,8 @@ def train(config: TrainConfig, folder: Path, *, progress: bool = False) -> Truth
     """Train one run, write its log, configuration, samples, checkpoints and truth.json into `folder`.
 
     progress: show a bar, if standard error is a terminal. Deterministic for a seed on one machine.
-    Raises UserError for settings that do not exist, OSError if the folder cannot be written.
+    Raises UserError for settings that do not exist or a folder that is not empty, OSError if it cannot
+    be written.
     """
     return train_many([config], [folder], progress=progress)[0]
 
@@ -53,6 +55,8 @@ def train_many(
         writers = []
         for config, folder in zip(configs, folders, strict=True):
             folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise UserError("the folder is not empty: two runs would mix", where=str(folder))
             if config.log.config:
                 logs.write_config(config, folder)
             writers.append(logs.open_log(config, folder, files))
@@ -73,18 +77,20 @@ def _play(
 ) -> list[Measured]:
     """The loop itself. Returns what was measured of each run."""
     config, steps = game.config, game.config.steps
-    log_at = [_marks(steps, c.log.points) for c in configs]
-    state_at, measure_at = _marks(steps, STATES), {s - 1 for s in _ends(steps, MEASUREMENTS)}
+    log_at = [_every(steps, c.log.points) for c in configs]
+    state_at, measure_at = _every(steps, STATES), _ends(steps, MEASUREMENTS)
+    sample_at = [_ends(steps, c.log.images) for c in configs]
+    save_at = [_ends(steps, c.log.checkpoints) for c in configs]
     noted: dict[int, Notes] = {}
     probed: dict[int, Notes] = {}
     histogram: Tensor | None = None
     first_g, first_d = game.generator.flat.clone(), game.discriminator.flat.clone()
 
-    with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
-        task = bar.add_task(f"{config.family} on {config.data}", total=steps)
-        for step in range(steps):
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not (progress and console.is_terminal), transient=True) as bar:
+        for step in bar.track(range(steps), description=f"{config.family} on {config.data}"):
             lr_g, lr_d = game.rates(step / steps)
-            logged = [e for e, marks in enumerate(log_at) if step in marks]
+            logged = [run for run, marks in enumerate(log_at) if step in marks]
             notes: Notes | None = {} if logged or step in state_at else None
 
             for _ in range(config.d_steps):
@@ -95,28 +101,24 @@ def _play(
             if notes is not None:
                 notes |= {"lr/G": lr_g[:, 0], "lr/D": lr_d[:, 0]}
                 rows = {tag: values.tolist() for tag, values in notes.items()}
-                for e in logged:
-                    writers[e](step, {tag: values[e] for tag, values in rows.items()})
+                for run in logged:
+                    writers[run](step, {tag: values[run] for tag, values in rows.items()})
                 if step in state_at:
                     noted[step] = notes
-            if step in measure_at:
-                probed[step + 1], histogram = measure(game, histogram)
-            for e, (c, folder) in enumerate(zip(configs, folders, strict=True)):
-                if step + 1 in _ends(steps, c.log.images):
-                    logs.save_samples(_samples(game, e), config.data == "glyphs", folder, step + 1)
-                if step + 1 in _ends(steps, c.log.checkpoints):
-                    networks = {
-                        "G": (game.generator, game.adam_g), "D": (game.discriminator, game.adam_d)
-                    }  # fmt: skip
-                    rates = {"G": float(lr_g[e]), "D": float(lr_d[e])}
-                    logs.save_checkpoint(networks, e, rates, folder, step + 1)
-            bar.advance(task)
+            done = step + 1
+            if done in measure_at:
+                probed[done], histogram = measure(game, histogram)
+            for run in [run for run, marks in enumerate(sample_at) if done in marks]:
+                logs.save_samples(_samples(game, run), config.data == "glyphs", folders[run], done)
+            for run in [run for run, marks in enumerate(save_at) if done in marks]:
+                rates = {"G": float(lr_g[run]), "D": float(lr_d[run])}
+                logs.save_checkpoint(game, run, rates, folders[run], done)
 
     moved = [
         (now.flat - first).norm(dim=1) / first.norm(dim=1)
         for now, first in ((game.generator, first_g), (game.discriminator, first_d))
     ]
-    return [_measured(game, e, noted, probed, moved) for e in range(len(configs))]
+    return [_measured(game, run, noted, probed, moved) for run in range(len(configs))]
 
 
 def discriminator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
@@ -125,18 +127,18 @@ def discriminator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
     real = game.reals(batch)
     with torch.no_grad():
         fake = game.fakes(batch)
-    real.requires_grad_(bool(game.config.r1))
-    fake.requires_grad_(bool(game.config.r2))
+    real.requires_grad_(game.r1 is not None)
+    fake.requires_grad_(game.r2 is not None)
     on_real, on_fake = game.judge(real), game.judge(fake)  # (E, B)
     on_reals, on_fakes = game.objective.d(on_real, on_fake)
     loss = on_reals if on_fakes is None else on_reals + on_fakes
 
     penalty = torch.zeros_like(loss)
-    if game.config.r1:
+    if game.r1 is not None:
         penalty = penalty + zero_centred(slope(on_real, real), game.r1)
-    if game.config.r2:
+    if game.r2 is not None:
         penalty = penalty + zero_centred(slope(on_fake, fake), game.r2)
-    if game.config.gp:
+    if game.gp is not None:
         share = torch.rand(*real.shape[:2], 1, device=real.device)
         between = (share * real + (1 - share) * fake).requires_grad_()
         penalty = penalty + one_centred(slope(game.judge(between), between), game.gp)
@@ -144,16 +146,15 @@ def discriminator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
     gradient = game.spoil("D", game.discriminator.gradient(loss + penalty))
     before = game.discriminator.flat.clone() if notes is not None else None
     game.adam_d.step(gradient, lr)
-    if game.config.clip:
-        bound = game.clip
-        game.discriminator.flat.clamp_(-bound, bound)
+    if game.clip is not None:
+        game.discriminator.flat.clamp_(-game.clip, game.clip)
 
     if notes is None or before is None:
         return
     notes["loss/D"] = loss.detach()
     if on_fakes is not None:
         notes |= {"loss/D_real": on_reals.detach(), "loss/D_fake": on_fakes.detach()}
-    if game.config.r1 or game.config.r2 or game.config.gp:
+    if game.r1 is not None or game.r2 is not None or game.gp is not None:
         notes["penalty"] = penalty.detach()
     on_real, on_fake = on_real.detach(), on_fake.detach()
     notes |= {"out/real_mean": on_real.mean(1), "out/real_std": on_real.std(1)}
@@ -185,7 +186,7 @@ def generator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
     notes["step_norm/G"] = (game.generator.flat - before).norm(dim=1)
 
 
-def _marks(steps: int, points: int) -> frozenset[int]:
+def _every(steps: int, points: int) -> frozenset[int]:
     """The steps at which to log, from 0 on: every n-th, as `if step % n == 0` does."""
     return frozenset(range(0, steps, max(1, steps // points)))
 
@@ -230,7 +231,7 @@ def _measured(
         state_steps=np.array(list(noted), np.int64),
         state=state,
         moved=(float(moved[0][run]), float(moved[1][run])),
-        bounded=not game.config.family.startswith("wgan"),
+        family=game.config.family,
     )
 
 
@@ -238,9 +239,10 @@ def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
     """Turn measurements into the truth; what is wrong by construction is added as such."""
     outcome, codes, late = conclude(measured)
     fault = FAULTS[config.fault] if config.fault else None
-    onset = round(0.6 * config.steps) if config.fault == "late-collapse" else 0
-    known = {code: State(TRUE, onset) for code in (fault.known if fault else ())}
-    right = primaries(codes, fault.causes if fault else (), fault.known if fault else ())
+    known: dict[str, State] = {}
+    if fault:
+        known = {code: State(TRUE, round(fault.since * config.steps)) for code in fault.known}
+    right = primaries(codes, fault.causes if fault else (), tuple(known))
     return Truth(
         outcome=outcome,
         codes={**codes, **known},
@@ -250,6 +252,10 @@ def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
         family=config.family,
         data=config.data,
         seed=config.seed,
-        late=late,
+        late={name: round(value, 4) for name, value in late.items()},
+        measurements={
+            "step": measured.sample_steps.tolist(),
+            **{name: values.round(4).tolist() for name, values in measured.samples.items()},
+        },
         seconds=round(seconds, 2),
     )

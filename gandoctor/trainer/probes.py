@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gandoctor.trainer.game import Game
+from gandoctor.trainer.objectives import slope
 
 SAMPLES = {"ring8": 2_500, "grid25": 2_500, "glyphs": 1_024}
 
@@ -18,7 +19,8 @@ def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]
     samples. top: largest mode's share. div: mean distance of pairs, std: norm of the standard
     deviations, both over the reals'. flow: total variation from the last histogram (NaN the first
     time). auc, auc_train: how well D's output parts held-out and training reals from fakes.
-    clipped: share of D's weights within 1% of the clipping bound, NaN without one.
+    slope: median |grad C| half way between reals and fakes. clipped: share of D's weights within 1% of
+    the clipping bound, NaN without one.
     """
     data, fakes = game.data, game.fakes(SAMPLES[game.data.name], probe=True)
     mode, good = data.score(fakes)
@@ -38,8 +40,11 @@ def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]
     on_fakes = game.discriminator(fakes).squeeze(-1)
     for name, reals in (("auc", game.held_out), ("auc_train", game.train[:, :2_000])):
         found[name] = auc(game.discriminator(game.present(reals)).squeeze(-1), on_fakes)
-    near = (game.discriminator.flat.abs() - game.clip).abs() <= 0.01 * game.clip
-    found["clipped"] = near.float().mean(1).where(game.clip[:, 0] > 0, torch.nan)
+    found["slope"] = _slope(game, fakes[:, :256])
+    found["clipped"] = torch.full_like(q, torch.nan)
+    if game.clip is not None:
+        share = (game.discriminator.flat.abs() >= 0.99 * game.clip).float().mean(1)
+        found["clipped"] = share.where(game.clip[:, 0].isfinite(), torch.nan)
     return found, histogram
 
 
@@ -48,6 +53,16 @@ def _spread(samples: Tensor) -> Tensor:
     half = samples.shape[1] // 2
     distances: Tensor = (samples[:, :half] - samples[:, half : 2 * half]).norm(dim=-1)
     return distances.mean(1)
+
+
+def _slope(game: Game, fakes: Tensor) -> Tensor:
+    """Median of |grad C| at the middle of pairs of held-out reals and fakes, (E,)."""
+    reals = game.present(game.held_out[:, : fakes.shape[1]])
+    with torch.enable_grad():
+        between = (0.5 * (reals + fakes)).requires_grad_()
+        gradient = slope(game.discriminator(between), between)
+    median: Tensor = gradient.detach().norm(dim=-1).median(1).values
+    return median
 
 
 def auc(real: Tensor, fake: Tensor) -> Tensor:

@@ -45,20 +45,23 @@ class Truth:
     data: str
     seed: int
     late: Mapping[str, float]  # medians of the sample statistics over the last 40%
+    measurements: Mapping[str, Sequence[float]]  # the sample statistics, and the steps they were taken at
     seconds: float  # of training, shared by the runs that trained side by side
 
     def write(self, folder: Path) -> None:
         """Write truth.json into the run's folder; non-finite numbers as null."""
         record = _finite(asdict(self))
-        (folder / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(item)}" for key, item in record.items())
+        (folder / FILE).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What the trainer measured along one run, the input of `conclude`.
 
-    samples: name -> (m,) at `sample_steps`: cov, q, top, div, std, flow, auc, auc_train,
-        clipped (share of D's weights at the clipping bound, NaN without one).
+    samples: name -> (m,) at `sample_steps`: cov, q, top, div, std, flow, auc, auc_train, slope
+        (|grad C| between reals and fakes), clipped (share of D's weights at the clipping bound, NaN
+        without one).
     state: name -> (n,) at `state_steps`: loss_d, loss_g, grad_d, grad_g, weight_d, weight_g, penalty.
     moved: how far each network went from its first weights, relative to their norm.
     """
@@ -68,7 +71,7 @@ class Measured:
     state_steps: npt.NDArray[np.int64]
     state: Mapping[str, Array]
     moved: tuple[float, float]  # G, D
-    bounded: bool  # the family's losses have a value at equilibrium (not a Wasserstein critic)
+    family: str
 
 
 def conclude(measured: Measured) -> tuple[str, dict[str, State], dict[str, float]]:
@@ -117,7 +120,7 @@ def _from_samples(measured: Measured, late: Mapping[str, float]) -> dict[str, St
     codes["GD202"] = code(
         (s["auc"] <= 0.65) & (s["q"] < 0.5) & (s["flow"] >= 0.25),
         late["auc"] <= 0.65 and late["q"] < 0.5 and late["flow"] >= 0.25,
-        late["auc"] <= 0.65 and late["q"] < 0.5 and late["flow"] >= 0.1,
+        late["auc"] <= 0.75 and late["q"] < 0.5 and late["flow"] >= 0.1,
     )
     codes["GD204"] = State(TRUE, 0) if still else State(GREY if min(measured.moved) < 1e-2 else FALSE)
     other = still or codes["GD201"].state == TRUE
@@ -136,6 +139,7 @@ def _from_state(measured: Measured) -> dict[str, State]:
     """The mechanisms that losses, gradients and weights show."""
     steps, state = measured.state_steps, measured.state
     settled = (steps >= 0.1 * steps[-1]) & (steps <= 0.3 * steps[-1])
+    bounded = not measured.family.startswith("wgan")  # losses with a value at equilibrium
     settled |= not settled.any()  # a run of a few steps has no such stretch
     codes: dict[str, list[State]] = {"GD301": [], "GD302": [], "GD101": [], "GD601": []}
 
@@ -159,10 +163,16 @@ def _from_state(measured: Measured) -> dict[str, State]:
 
     for net in ("d", "g"):
         codes["GD301"].append(vanishes(state[f"grad_{net}"]))
-        codes["GD302"].append(grows(state[f"grad_{net}"], 10, 100 if measured.bounded else np.inf))
-        codes["GD101"].append(grows(np.abs(state[f"loss_{net}"]), 10, 30 if measured.bounded else 100))
+        codes["GD302"].append(grows(state[f"grad_{net}"], 10, 100 if bounded else np.inf))
+        codes["GD101"].append(grows(np.abs(state[f"loss_{net}"]), 10, 30 if bounded else 100))
         codes["GD601"].append(grows(state[f"weight_{net}"], 4, np.inf, border=2))
     found = {code: _worst(states) for code, states in codes.items()}
+    if measured.family == "wgan-gp":  # the penalty's target is |grad C| = 1; healthy runs end below 2
+        slope = measured.samples["slope"]
+        far = np.maximum(slope, 1 / np.maximum(slope, 1e-12))
+        late = _late_median(far)
+        onset = _onset(measured.sample_steps, far > 4)
+        found["GD604"] = State(TRUE, onset) if late > 4 else State(GREY if late > 2 else FALSE)
     clipped = measured.samples["clipped"]
     if np.isfinite(clipped).all():
         share = _late_median(clipped)
@@ -187,10 +197,18 @@ def _non_finite(measured: Measured) -> State:
 
 
 def _onset(steps: npt.NDArray[np.int64], ill: npt.NDArray[np.bool_]) -> int | None:
-    """The first step from which a condition holds on at least 80% of the measurements to the end."""
+    """The first step from which a condition holds on at least 80% of the measurements to the end.
+
+    A symptom that comes and goes may never hold so well, though it holds at the late median: then half
+    of them will do.
+    """
     left = np.arange(len(ill), 0, -1)
-    holds = ill & (np.cumsum(ill[::-1])[::-1] >= 0.8 * left)
-    return int(steps[holds.argmax()]) if holds.any() else None
+    share = np.cumsum(ill[::-1])[::-1] / left
+    for enough in (0.8, 0.5):
+        holds = ill & (share >= enough)
+        if holds[:-1].any():  # the last measurement alone is no onset
+            return int(steps[holds.argmax()])
+    return int(steps[ill.argmax()]) if ill.any() else None
 
 
 def _late_median(values: Array) -> float:
@@ -208,4 +226,6 @@ def _finite(value: Any) -> Any:
     """Replace non-finite numbers, which JSON does not have, by None."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -164,6 +164,14 @@ def test_wrong_names_are_told(bad: dict[str, str]) -> None:
     assert error.value.hint
 
 
+def test_what_cannot_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least one step"):
+        train(short(steps=0), tmp_path / "a")
+    train(short(steps=1), tmp_path / "b")
+    with pytest.raises(UserError, match="not empty"):
+        train(short(steps=1), tmp_path / "b")
+
+
 def test_swapped_labels_drive_both_losses_to_zero(tmp_path: Path) -> None:
     train(short(fault="swapped-labels", steps=300), tmp_path)
     last = rows(tmp_path)[-1]

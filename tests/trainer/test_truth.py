@@ -10,13 +10,13 @@ from gandoctor.trainer.truth import FALSE, GREY, TRUE, Measured, State, conclude
 STEPS = 100 * np.arange(1, 21)
 HEALTHY = {
     "cov": 1.0, "q": 0.9, "top": 0.15, "div": 1.0, "std": 1.0, "flow": 0.05, "auc": 0.55, "auc_train": 0.55,
-    "clipped": np.nan,
+    "clipped": np.nan, "slope": 1.5,
 }  # fmt: skip
 STILL = {"loss_d": 1.3, "loss_g": 0.7, "grad_d": 0.5, "grad_g": 0.5, "weight_d": 20.0, "weight_g": 20.0}
 
 
 def measured(
-    *, moved: float = 1.0, bounded: bool = True, state: dict[str, Any] | None = None, **samples: Any
+    *, moved: float = 1.0, family: str = "ns", state: dict[str, Any] | None = None, **samples: Any
 ) -> Measured:
     """A made-up run: healthy but for what is given, a number or 20 of them (200 for the state)."""
     return Measured(
@@ -27,7 +27,7 @@ def measured(
         state_steps=10 * np.arange(200),
         state={name: np.broadcast_to((state or {}).get(name, v), 200) * 1.0 for name, v in STILL.items()},
         moved=(moved, moved),
-        bounded=bounded,
+        family=family,
     )
 
 
@@ -73,6 +73,11 @@ def test_mechanisms_do_not_make_a_good_run_ill(state: dict[str, Any], codes: set
     run = measured(state=state)
     assert true_codes(run) == codes
     assert conclude(run)[0] == "healthy"
+
+
+@pytest.mark.parametrize(("slope", "state"), [(1.4, FALSE), (3.0, GREY), (50.0, TRUE), (0.1, TRUE)])
+def test_the_penalty_of_a_wgan_has_a_target(slope: float, state: str) -> None:
+    assert conclude(measured(family="wgan-gp", slope=slope))[1]["GD604"].state == state
 
 
 def test_onset_is_where_it_began_to_hold() -> None:
