@@ -54,6 +54,8 @@ def d_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
         stretch = view.stretch(steps, mask, share=share.value, hold=hold)
         if stretch is None:
             return None
+        if stretch.end is not None:
+            severity = Severity.WARNING  # it is over: no longer certain that the run is lost
         inside = view.inside(stretch, steps)
         lead_there, debt_there = float(np.median(lead[inside])), float(np.median(debt[inside]))
         tags = (*game.d.tags, *game.g.tags)

@@ -17,6 +17,9 @@ _NEVER_NEGATIVE = frozenset(
 )
 
 
+_DISTANCES = frozenset({"fid", "kid", "swd", "mmd", "fvd"})
+
+
 def broken(view: RunView, track: Track, limit: float) -> float:
     """The share of a metric's values that no such metric can have."""
     one = view.series[track.tags[0]]
@@ -110,13 +113,16 @@ def turns_worse(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 @detector("GD104", needs=(QUALITY,), min_points=10)
-def no_progress(view: RunView, limits: Limits) -> Iterator[Finding]:
-    """Report metrics that hardly gained anything in the whole run, and nothing in its last half.
+def no_progress(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report distances to the data (FID and its kin) that hardly fell in the whole run, and not in its
+    last half.
 
-    A run that has converged gained before: quiet.
+    A run that has converged gained before: quiet. PSNR, SSIM and other scores of single images move by a
+    few per cent in the best of runs, so their standing still says nothing.
     """
-    tracks = believable(view)
+    tracks = [track for track in believable(view) if view.roles[track.tags[0]].part in _DISTANCES]
     if not tracks:
+        yield NotExamined("GD104", State.NOT_EXAMINABLE, "missing-signal", QUALITY.name, QUALITY.name)
         return
     measured = []
     for track in tracks:

@@ -100,7 +100,7 @@ FAMILIES = {
         Family("wgan-gp", 0.09, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of),
         Family("relativistic", 0.004, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF, _relativistic_of, _bce_floor),
         # SRGAN code with L_D = 1 − D(x) + D(G(z)): 1 at chance, 0 for a perfect D; linear, no logs.
-        Family("srgan-linear", 0.005, 0.5, _INF, 1.0, -_INF, _INF, 0, 2.0),
+        Family("srgan-linear", 0.005, 0.5, 0.5, 0.5, -_INF, _INF, 0, 2.0, saturates=True),
         # Boundary equilibrium (Berthelot 2017, arXiv:1703.10717): losses of an autoencoder, known by
         # its names k and measure; no scale of ours fits it.
         Family("began", 1e-6, None, _INF, 1.0, -_INF, _INF, -_INF, _INF),
@@ -388,4 +388,4 @@ def _outputs(form: Form, seen: Evidence) -> float:
 def probabilities(real: Values, fake: Values) -> bool:
     """Whether D's outputs were logged as probabilities, by their range."""
     low, high = min(real.min(), fake.min()), max(real.max(), fake.max())
-    return bool(low >= 0 and high <= 1)
+    return bool(low >= -1e-6 and high <= 1 + 1e-6)

@@ -17,6 +17,7 @@ from gandoctor.judge.causes import chain_of, primary_of
 from gandoctor.judge.confidence import confidence, source
 from gandoctor.judge.diagnosis import Coverage, Diagnosis, Judged, Verdict
 from gandoctor.judge.prescription import facts_for, prescribe
+from gandoctor.judge.quality import outweighed
 from gandoctor.judge.rules import Rule, load_rules
 from gandoctor.judge.snapshot import best_snapshot
 from gandoctor.run import Run, Unit
@@ -45,7 +46,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     rules = load_rules(*config.rules)
     views = views_of(run, roles=config.roles, family=config.family)
     looked = _look(views, all_detectors(), config)
-    judged = _judged(_joined(looked.findings), views, config)
+    judged = _judged(_weighed(_joined(looked.findings), views), views, config)
     chain = chain_of(judged, rules)
     primary = primary_of([j for j in judged if config.wants(j.finding.code)], chain)
     examined = _examined_kinds(views)
@@ -108,6 +109,15 @@ def _joined(findings: Iterable[Finding]) -> list[Finding]:
         evidence = (*worst.evidence, *(e for f in others for e in f.evidence))
         joined.append(replace(worst, severity=severity, evidence=evidence))
     return joined
+
+
+def _weighed(findings: Iterable[Finding], views: Sequence[RunView]) -> list[Finding]:
+    """Findings with those made milder that rising quality outweighs."""
+    by_pair = {view.pair: view for view in views}
+    return [
+        replace(f, severity=Severity.WARNING) if outweighed(f, by_pair.get(f.subject.pair, views[0])) else f
+        for f in findings
+    ]
 
 
 def _judged(findings: Sequence[Finding], views: Sequence[RunView], config: Config) -> list[Judged]:

@@ -109,7 +109,10 @@ class Events:
     def _take_value(self, event: Event, value: Summary.Value, order: int, span: _Span) -> None:
         """Take one value of a summary."""
         plugin = value.metadata.plugin_data.plugin_name
-        plugin = self._plugins.setdefault(value.tag, plugin) if plugin else self._plugins.get(value.tag, "")
+        if plugin:
+            self._plugins.setdefault(value.tag, plugin)
+        else:
+            plugin = self._plugins.get(value.tag, "")
         kind = value.WhichOneof("value")
         number: float | None = None
         if value.tag == _HPARAMS:

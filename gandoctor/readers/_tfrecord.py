@@ -67,8 +67,9 @@ class Block:
 
     length: payload bytes. order: int64 (k,), the records' numbers in the file.
     at: int64 (k,), where each frame starts in the file. data: the chunk, which starts at `base`.
-    rows: uint64 (k, w), the frames; delta: uint64 (w, k), the same XOR the first row. Both are
-        empty (w = 0) for records longer than COLUMNAR. What follows a frame fills its last word.
+    rows: uint64 (k, w), the frames; delta: uint64 (w, k), the same XOR the first row; varies:
+        uint64 (w,), the bits that are not the same in all. All are empty (w = 0) for records longer
+        than COLUMNAR. What follows a frame fills its last word.
     """
 
     length: int
@@ -77,7 +78,16 @@ class Block:
     data: Bytes
     base: int
     rows: Words
-    delta: Words
+    delta: Words = field(init=False)
+    varies: Words = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.delta = np.empty(self.rows.shape[::-1], np.uint64)
+        for word in range(len(self.delta) if len(self) > 1 else 0):
+            np.bitwise_xor(self.rows[:, word], self.rows[0, word], out=self.delta[word])
+        if len(self) <= 1:
+            self.delta.fill(0)
+        self.varies = np.bitwise_or.reduce(self.delta, axis=1)
 
     def __len__(self) -> int:
         return len(self.at)
@@ -93,10 +103,8 @@ class Block:
 
     def take(self, which: Mask) -> Block:
         """The records of a mask."""
-        rows = self.rows[which]
-        return Block(
-            self.length, self.order[which], self.at[which], self.data, self.base, rows, _delta(rows)
-        )  # fmt: skip
+        at, order, rows = self.at[which], self.order[which], self.rows[which]
+        return Block(self.length, order, at, self.data, self.base, rows)
 
 
 @dataclass(slots=True)
@@ -136,7 +144,7 @@ class Frames:
 
     def _walk(self, data: Bytes, length: int, base: int) -> tuple[Positions, int]:
         """Find the frames of a chunk. Returns their starts, and where the next chunk must begin."""
-        lanes = _lanes(data, length)
+        lanes = _lanes(data, length if length >= 8 * _SEGMENT else 0)
         finder = _Finder(data, length)
         pieces: list[Positions] = []
         singles: list[int] = []  # frames found one by one after the last piece
@@ -229,7 +237,7 @@ class Frames:
         for which in np.split(by_length, edges):
             n = int(lengths[which[0]])
             rows = _rows(data, starts[which], n if n <= COLUMNAR else -FRAME)
-            block = Block(n, order[which], base + starts[which], data, base, rows, _delta(rows))
+            block = Block(n, order[which], base + starts[which], data, base, rows)
             good = sound[which] if n > REACH else _short_sound(block)
             if not good.all():
                 for at in block.at[~good].tolist():
@@ -257,22 +265,26 @@ class _Lanes:
         What lanes know is only ever used from a place that the walk from the file's start has
         reached, so a false header inside a record cannot lead astray.
         """
-        i = int(np.searchsorted(self.starts, at))
+        i = int(np.searchsorted(self.starts, at)) if len(self.starts) else 0
         if i == len(self.starts) or self.starts[i] != at:
             return self.starts[:0], at
         chain = int(np.searchsorted(self.first, i, side="right")) - 1
         return self.starts[i : self.first[chain + 1]], int(self.end[chain])
 
 
+_NO_LANES = _Lanes(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int64))
+
+
 def _lanes(data: Bytes, length: int) -> _Lanes:
     """Walk a chunk in lanes: from the first header in each segment towards the next lane."""
     count = length // _SEGMENT
+    if count == 0:
+        return _NO_LANES
     rows = data[: count * _SEGMENT].reshape(count, _SEGMENT)[:, : _WINDOW + HEADER - 1]
     at = _headers(data, rows, np.arange(count) * _SEGMENT, SMALL - 1)
     at = at[np.flatnonzero(np.diff(at // _SEGMENT, prepend=-1))]  # the first of each segment
     if not len(at):
-        none = np.empty(0, np.int64)
-        return _Lanes(none, np.zeros(1, np.int64), none)
+        return _NO_LANES
     limit = np.append(at[1:], length)
     lane_starts = at
     heads, crcs = unaligned(data, "V16"), small_length_crcs()
@@ -289,7 +301,7 @@ def _lanes(data: Bytes, length: int) -> _Lanes:
         moved.append(moves)
         at = np.where(moves, end, at)
     if not seen:
-        return _Lanes(at[:0], np.zeros(1, np.int64), at[:0])
+        return _NO_LANES
     moving = np.array(moved).T
     starts = np.array(seen).T[moving]
     edge = np.concatenate([[0], np.cumsum(np.count_nonzero(moving, axis=1))])
@@ -361,19 +373,11 @@ def _rows(data: Bytes, at: Positions, n: int) -> Words:
     return rows
 
 
-def _delta(rows: Words) -> Words:
-    """uint64 (w, k): the rows XOR the first of them, transposed."""
-    delta = np.empty(rows.shape[::-1], np.uint64)
-    for word in range(len(delta) if len(rows) else 0):
-        np.bitwise_xor(rows[:, word], rows[0, word], out=delta[word])
-    return delta
-
-
 def _short_sound(block: Block) -> Mask:
     """Whether the data of each record fits its checksum, by the bytes that differ from the first's."""
     table = tables()
     crc = np.full(len(block), crc32c(block.payload(0)), np.uint32)
-    varies = np.bitwise_or.reduce(block.delta, axis=1).view(np.uint8)[HEADER : HEADER + block.length]
+    varies = block.varies.view(np.uint8)[HEADER : HEADER + block.length]
     for byte in np.flatnonzero(varies).tolist():
         column = block.delta[(HEADER + byte) // 8].view(np.uint8)[(HEADER + byte) % 8 :: 8]
         crc ^= table[block.length - 1 - byte].take(column)

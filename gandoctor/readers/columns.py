@@ -8,39 +8,65 @@ or else the row's place in the log.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from gandoctor.run import Series, Steps, Unit, Values
 
+Order: TypeAlias = npt.NDArray[np.intp]
+
 _ITERATION = (
     "globalstep", "globalsteps", "totalsteps", "totaliters", "batchesdone", "iteration", "iterations",
-    "iter", "iters", "itr", "niter", "step", "steps", "update", "updates", "genstep", "it",
+    "iter", "iters", "itr", "niter", "step", "steps", "update", "updates", "genstep",
+    "geniterations", "it", "步数", "迭代次数", "迭代",
 )  # fmt: skip
-_WITHIN = ("batch", "batches", "batchidx", "batchindex", "minibatch", "batchid", "i")
-_EPOCH = ("epoch", "epochs", "ep", "currentepoch", "epochnum", "epochnumber")
+_WITHIN = ("batch", "batches", "batchidx", "batchindex", "minibatch", "batchid", "i", "批次")
+_EPOCH = (
+    "epoch", "epochs", "ep", "currentepoch", "epochnum", "epochnumber", "trainepoch", "trainingepoch",
+    "轮次", "回合", "训练回合",
+)  # fmt: skip
 _KIMG = ("kimg",)
 _IMAGE = ("nimg", "curnimg", "images", "imgs", "samplesseen")
 _INDEX = ("", "unnamed0", "index")
-_WALL = ("walltime", "timestamp", "time")
+_WALL = ("walltime", "timestamp", "time", "stamp")
+_COUNTERS = frozenset({*_ITERATION, *_WITHIN, *_EPOCH, *_KIMG, *_IMAGE, *_INDEX, *_WALL})
+_LENGTH = "\0length"
 _EPOCH_2001 = 1e9  # seconds since 1970: later than any relative clock
 
 
+@lru_cache(maxsize=8192)
 def plain(name: str) -> str:
-    """A column's name reduced to what matters: its last part, lower case, letters and digits only.
+    """A column's name reduced to what matters: its last part, lower case, letters (of any script) and digits.
 
     >>> plain("trainer/global_step"), plain("Progress/kimg"), plain("_step")
     ('globalstep', 'kimg', 'step')
     """
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[/\\]", name)[-1].lower())
+    return re.sub(r"[\W_]", "", re.split(r"[/\\]", name)[-1].lower())
+
+
+def length_of(counter: str) -> str:
+    """The name of the column that holds how far a counter runs in an epoch: the 938 of `[Batch 3/938]`.
+
+    Such a column is never a series.
+    """
+    return counter + _LENGTH
 
 
 def counts_steps(name: str) -> bool:
     """Whether a column of this name may count steps or tell the time, for all that stands on its row."""
-    return plain(name) in {*_ITERATION, *_WITHIN, *_EPOCH, *_KIMG, *_IMAGE, *_INDEX, *_WALL}
+    return name.endswith(_LENGTH) or plain(name) in _COUNTERS
+
+
+@lru_cache(maxsize=8192)
+def is_counter(name: str) -> bool:
+    """Whether a number of this name counts steps. The index of a table and the time do not."""
+    return plain(name) in _COUNTERS - {*_INDEX, *_WALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +83,7 @@ class Columns:
     """Collects rows, then gives series. A name that is absent from a row was not logged there.
 
     `add` takes a row at a time; `add_column` a whole column. `row` is the write position
-    (line or record number): it must not go back.
+    (line or record number); rows may be added in any order.
     """
 
     def __init__(self) -> None:
@@ -90,7 +116,7 @@ class Columns:
     def columns(self) -> dict[str, tuple[Steps, Values]]:
         """Every column as (rows int64 (n,), values float64 (n,))."""
         found = {}
-        joined: dict[tuple[int, ...], Steps] = {}  # the rows that several columns share are joined once
+        joined: dict[tuple[int, ...], tuple[Steps, Order | None]] = {}  # what columns share is joined once
         for name in self.names():
             rows, values = [*self._rows.get(name, [])], [*self._values.get(name, [])]
             if name in self._loose_rows:
@@ -98,13 +124,10 @@ class Columns:
                 values.append(self._loose_values[name])
             shared = tuple(map(id, rows))
             if shared not in joined:
-                joined[shared] = np.concatenate([np.asarray(part, np.int64) for part in rows])
-            found[name] = (
-                joined[shared],
-                np.asarray(values[0], np.float64)
-                if len(values) == 1
-                else np.concatenate([np.asarray(part, np.float64) for part in values]),
-            )
+                joined[shared] = _joined(rows)
+            own, order = joined[shared]
+            numbers = _concatenated(values)
+            found[name] = own, numbers if order is None else numbers[order]
         return found
 
     def series(self, source: Path, *, clock: Sequence[str] | None = None) -> list[Series]:
@@ -120,7 +143,7 @@ class Columns:
         made = []
         at: dict[int, tuple[Steps, Values | None]] = {}  # columns with the same rows share their steps
         for name, (rows, values) in columns.items():
-            if name in time.used or name == wall_name:
+            if name in time.used or name == wall_name or name.endswith(_LENGTH):
                 continue
             if id(rows) not in at:
                 place = slice(None) if rows is time.rows else np.searchsorted(time.rows, rows)
@@ -130,18 +153,34 @@ class Columns:
         return made
 
 
-def _all_rows(columns: Mapping[str, tuple[Steps, Values]]) -> Steps:
+def _joined(parts: Sequence[Steps | Sequence[int]]) -> tuple[Steps, Order | None]:
+    """The rows of several parts, ascending, and the order that sorted them, None if they were."""
+    rows: Steps = np.concatenate([np.asarray(part, np.int64) for part in parts])
+    if np.all(np.diff(rows) >= 0):
+        return rows, None
+    order = np.argsort(rows, kind="stable")
+    return rows[order], order
+
+
+def _concatenated(parts: Sequence[Values | Sequence[float]]) -> Values:
+    if len(parts) == 1:
+        return np.asarray(parts[0], np.float64)
+    return np.concatenate([np.asarray(part, np.float64) for part in parts])
+
+
+def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
     """The rows on which anything was logged, each once, int64 (n,)."""
-    distinct = list({id(rows): rows for rows, _ in columns.values()}.values())
+    distinct = list({id(rows): rows for rows, _ in columns}.values())
     if len(distinct) == 1 and np.all(np.diff(distinct[0]) > 0):
         return distinct[0]
-    rows: Steps = np.unique(np.concatenate(distinct))
+    rows: Steps = np.sort(np.concatenate(distinct), kind="stable")  # sorted runs are merged: fast
+    rows = rows[np.append(True, np.diff(rows) != 0)]
     return rows
 
 
 def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | None) -> _Clock:
     """Find the columns that count steps and give every row its step."""
-    rows = _all_rows(columns)
+    rows = _all_rows(columns.values())
     candidates = {
         name: columns[name] for name in (given if given is not None else columns) if name in columns
     }
@@ -149,7 +188,8 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
     def first(names: tuple[str, ...], *, whole: bool = False) -> str | None:
         ranked = [(names.index(plain(name)), name) for name in candidates if plain(name) in names]
         in_order = [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
-        return next((name for name in in_order if _counts(columns[name][1], whole)), None)
+        usable = [name for name in in_order if _counts(columns[name][1], whole)]
+        return _beside_quantities(columns, usable)
 
     for name, unit in ((first(_KIMG), Unit.KIMG), (first(_IMAGE), Unit.IMAGE)):
         if name is not None:
@@ -162,7 +202,7 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
     numbered = {index} if index is not None and _by_one(columns[index][1]) else set()
     epoch = first(_EPOCH)
     epochs = None if epoch is None else _filled(rows, columns[epoch])
-    counter = first(_ITERATION, whole=True) or first(_WITHIN, whole=True)
+    counter = first((*_ITERATION, *_WITHIN), whole=True)
     if counter is not None:
         counts = _filled(rows, columns[counter])
         used = numbered | {counter}
@@ -171,7 +211,9 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
                 epochs = np.concatenate([[0.0], np.cumsum(np.diff(counts) < 0)])
             else:
                 used.add(epoch or "")
-            counts = _unrolled(np.floor(epochs), counts)
+            stated = columns.get(length_of(counter))
+            lengths = None if stated is None else _filled(rows, stated)
+            counts = _unrolled(np.floor(epochs), counts, lengths)
         return _Clock(rows, counts.astype(np.int64), Unit.ITERATION, frozenset(used))
     if epoch is not None and epochs is not None and _once_an_epoch(columns, rows, epochs):
         return _Clock(rows, epochs.astype(np.int64), Unit.EPOCH, frozenset(numbered | {epoch}))
@@ -179,6 +221,24 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
         counts = _filled(rows, columns[index])
         return _Clock(rows, counts.astype(np.int64), Unit.ITERATION, frozenset({index}))
     return _Clock(rows, np.arange(len(rows), dtype=np.int64), Unit.RECORD, frozenset(numbered))
+
+
+def _beside_quantities(columns: Mapping[str, tuple[Steps, Values]], ranked: Sequence[str]) -> str | None:
+    """The first of some counters, but none that stands on far fewer rows with a quantity than another.
+
+    A counter named in passing ("saving the model, total_iters 5000") would stand still in between.
+    """
+    if len(ranked) < 2:
+        return ranked[0] if ranked else None
+    quantities = [column for name, column in columns.items() if not counts_steps(name)]
+    if not quantities:
+        return ranked[0]
+    rows = _all_rows(quantities)
+    shares = [
+        1.0 if columns[name][0] is rows else float(np.mean(np.isin(rows, columns[name][0], kind="sort")))
+        for name in ranked
+    ]
+    return next(name for name, share in zip(ranked, shares, strict=True) if share >= 0.5 * max(shares))
 
 
 def _counts(values: Values, whole: bool = False) -> bool:
@@ -238,31 +298,74 @@ def _filled(rows: Steps, column: tuple[Steps, Values]) -> Values:
 
 def _starts_again(counts: Values, epochs: Values | None) -> bool:
     """Whether a counter starts again in each epoch (and so counts batches within it)."""
-    back = np.flatnonzero(np.diff(counts) < 0)
-    if not len(back):
+    back = np.diff(counts) < 0
+    if not np.any(back):
         return False
     if epochs is not None:
-        return float(np.mean(np.diff(epochs)[back] > 0)) >= 0.6
+        # Where the epoch stands or goes back, training was started anew: that says nothing here.
+        ends = np.diff(epochs) > 0
+        return bool(np.any(ends) and np.mean(back[ends]) >= 0.3)
     # Without an epoch: at least three rounds of nearly one length, each from near the start.
-    tops, starts = counts[back], counts[back + 1]
-    return len(back) >= 3 and bool(np.ptp(tops) <= 0.1 * tops.max() and starts.max() <= 0.1 * tops.max() + 1)
+    tops, starts = counts[:-1][back], counts[1:][back]
+    return len(tops) >= 3 and bool(np.ptp(tops) <= 0.1 * tops.max() and starts.max() <= 0.1 * tops.max() + 1)
 
 
-def _unrolled(epochs: Values, counts: Values) -> Values:
-    """One counter from an epoch and a counter within it: epochs are as long as the largest count."""
-    forward = np.diff(counts)
-    stride = float(np.median(forward[forward > 0])) if np.any(forward > 0) else 1.0
-    length = counts.max() + (stride if counts.min() == 0 else 0.0)
+def _unrolled(epochs: Values, counts: Values, lengths: Values | None = None) -> Values:
+    """One counter from an epoch and a counter within it.
+
+    An epoch is as long as the log states (`lengths`), or else as the counts say, anew for each start
+    of training from its beginning, which may have another data set or batch size.
+    """
+    if lengths is None:
+        lengths = _epoch_lengths(epochs, counts)
     # Absolute, not from the first epoch seen: after a resume the numbers must go on.
-    steps: Values = (epochs - min(1.0, epochs.min())) * length + counts
+    steps: Values = (epochs - min(1.0, epochs.min())) * lengths + counts
     return steps
+
+
+def _epoch_lengths(epochs: Values, counts: Values) -> Values:
+    """The length of the epoch at every row, from the counts themselves."""
+    forward, passed = np.diff(counts), np.diff(epochs)
+    stride = float(np.median(forward[forward > 0])) if np.any(forward > 0) else 1.0
+    young = epochs[1:] <= epochs.min() + 0.05 * np.ptp(epochs)
+    anew = (passed < 0) | ((passed == 0) & (forward < 0))
+    starts = np.concatenate([[0], np.flatnonzero(anew & young) + 1])
+    ends = np.append(starts[1:], len(counts))
+    found = np.array(
+        [
+            _epoch_length(epochs[start:end], counts[start:end], stride)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+    )
+    # Counts are printed every `stride`: lengths that differ by less are one, the largest.
+    order = np.argsort(found, kind="stable")
+    for small, large in zip(order[-2::-1], order[:0:-1], strict=True):
+        if found[large] - found[small] <= stride:
+            found[small] = found[large]
+    return np.repeat(found, ends - starts)
+
+
+def _epoch_length(epochs: Values, counts: Values, stride: float) -> float:
+    """The length of the epochs of one start: what makes the steps go on by `stride` into the next epoch.
+
+    Some logs count (with a length of their own) on into the next epoch, so that each begins later
+    than the last; in the others an epoch is at least as long as its largest count.
+    """
+    top = float(counts.max())
+    turns = np.flatnonzero(np.diff(epochs) == 1)
+    if not len(turns):
+        return top
+    length = float(np.median(counts[turns] - counts[turns + 1])) + stride
+    goes_on = len(turns) >= 3 and counts[turns[-1] + 1] > counts[: turns[0] + 1].max()
+    return length if goes_on else max(top, length)
 
 
 def _wall(columns: Mapping[str, tuple[Steps, Values]], rows: Steps) -> tuple[str, Values | None]:
     """The column that holds seconds since 1970, if there is one, and its value at every row."""
     for name, column in columns.items():
         values = column[1]
-        if plain(name) in _WALL and np.all(np.isfinite(values)) and values.min() > _EPOCH_2001:
+        often = 2 * len(values) >= len(rows)
+        if plain(name) in _WALL and often and np.all(np.isfinite(values)) and values.min() > _EPOCH_2001:
             seconds = _filled(rows, column)
             return name, seconds / 1000 if values.min() > 1000 * _EPOCH_2001 else seconds  # some log ms
     return "", None

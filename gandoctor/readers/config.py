@@ -165,7 +165,7 @@ def _ini(text: str, faults: Faults) -> object:
             parser.read_string(text)
         except configparser.MissingSectionHeaderError:
             parser.read_string(f"[{parser.default_section}]\n{text}")
-    except configparser.Error as fault:
+    except (configparser.Error, AttributeError) as fault:  # the latter where a key without value goes on
         faults.add("", "bad-syntax", str(fault).replace("\n", " "))
     tree: dict[str, object] = {name: _scalar(value) for name, value in parser.defaults().items()}
     for section in parser.sections():

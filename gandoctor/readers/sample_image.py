@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from gandoctor.readers.head import Head
@@ -24,8 +25,19 @@ _FIGURE = re.compile(
 
 
 def sniff(head: Head) -> bool:
-    """Whether this is an image, by its signature, and not a figure of the training by its name."""
-    return _SIGNATURE.match(head.data) is not None and _FIGURE.search(head.name) is None
+    """Whether this is an image by its signature, and no figure by its name.
+
+    Images that W&B saved are left to the reader of its log, which knows their names and steps.
+    """
+    if _SIGNATURE.match(head.data) is None or _FIGURE.search(head.name):
+        return False
+    media = next((up for up in head.path.parents if up.parts[-3:] == ("files", "media", "images")), None)
+    return media is None or not _has_wandb_log(media.parents[2])
+
+
+@lru_cache(maxsize=64)
+def _has_wandb_log(folder: Path) -> bool:
+    return any(folder.glob("*.wandb"))
 
 
 def read(path: Path) -> list[RunParts]:

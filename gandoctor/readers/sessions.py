@@ -22,6 +22,7 @@ import numpy as np
 from gandoctor.run import LogProblem, Run, RunParts, Series, Steps, Unit, Values
 
 MIN_POINTS = 20
+MIN_LABELLED = 10
 _FIRST_SHARE = 0.05
 _MANY_CUTS = 200
 _FILE_STRIDE = 1 << 40  # orders of the next file begin here: a file has fewer records
@@ -61,7 +62,14 @@ class _Session:
 
 def join(folder: Path, read: Sequence[Part]) -> list[Run]:
     """Make the runs of one folder from the parts of its files."""
-    labels = sorted({parts.label for _, kind, parts in read if kind == "log" and parts.label})
+    lengths: dict[str, int] = {}
+    for _, kind, parts in read:
+        if kind == "log" and parts.label:
+            longest = max((len(one) for one in parts.series), default=0)
+            lengths[parts.label] = max(lengths.get(parts.label, 0), longest)
+    # A notebook prints a few numbers in many cells: they are no runs beside one that is.
+    enough = MIN_LABELLED if max(lengths.values(), default=0) >= MIN_LABELLED else 0
+    labels = sorted(label for label, length in lengths.items() if length >= enough)
     runs: list[Run] = []
     for label in labels or [""]:
         mine = [(path, kind, parts) for path, kind, parts in read if parts.label in ("", label)]
@@ -103,9 +111,18 @@ def _runs(folder: Path, name: str, read: Sequence[Part]) -> list[Run]:
                 run.histograms += parts.histograms
                 run.checkpoints += parts.checkpoints
         run.files = [p for p, _, _ in read]
-        run.series = dict(sorted(run.series.items()))
+        run.series = _in_kimg(dict(sorted(run.series.items())))
         runs.append(run)
     return runs
+
+
+def _in_kimg(series: dict[str, Series]) -> dict[str, Series]:
+    """StyleGAN's event files count steps in kimg: then the steps are the values of `Progress/kimg`."""
+    for tag, one in series.items():
+        if tag.lower().endswith("kimg") and len(one) > 1 and one.unit is Unit.ITERATION:
+            if np.all(np.abs(one.values - one.steps) <= 1):
+                return {name: replace(other, unit=Unit.KIMG) for name, other in series.items()}
+    return series
 
 
 def _streams(folder: Path, logs: Iterable[tuple[Path, RunParts]]) -> tuple[list[_Stream], list[Series]]:

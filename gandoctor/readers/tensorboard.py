@@ -170,20 +170,18 @@ def _take_columns(block: Block, events: Events) -> list[int]:
             left.append(row)
             undecided[row] = False
             continue
-        same = undecided & ~_differs(block.delta, layout.fixed, row)
+        same = undecided & ~_differs(block, layout.fixed, row)
         fits = block if same.all() else block.take(same)
         left += np.flatnonzero(same)[_take_layout(fits, layout, events)].tolist()
         undecided &= ~same
     return left + np.flatnonzero(undecided).tolist()
 
 
-def _differs(delta: Words, mask: Words, row: int) -> Mask:
-    """Which columns of `delta` (w, k) differ from that of `row` under the mask (w,)."""
-    differs = np.zeros(delta.shape[1], np.bool_)
-    for word in np.flatnonzero(mask).tolist():
-        bits = (delta[word] ^ delta[word, row]) & mask[word]
-        if bits.any():
-            differs |= bits != 0
+def _differs(block: Block, mask: Words, row: int) -> Mask:
+    """Which records differ from that of `row` under a mask (w,) over the words of a frame."""
+    differs = np.zeros(len(block), np.bool_)
+    for word in np.flatnonzero(block.varies & mask).tolist():
+        differs |= (block.delta[word] ^ block.delta[word, row]) & mask[word] != 0
     return differs
 
 
@@ -194,7 +192,7 @@ def _take_layout(block: Block, layout: _Layout, events: Events) -> list[int]:
     with np.errstate(invalid="ignore"):  # a signalling NaN is still a NaN
         values = [block.column(at, dtype).astype(np.float64) for _, _, at, dtype in layout.values]
     bad: list[int] = []
-    for rows in _by_tag(block.delta, layout.tags):
+    for rows in _by_tag(block, layout.tags):
         payload = block.payload(0 if isinstance(rows, slice) else int(rows[0]))
         try:
             tags = [payload[start:end].decode() for start, end, _, _ in layout.values]
@@ -221,13 +219,12 @@ def _steps(block: Block, layout: _Layout) -> Steps:
     return steps.view(np.int64)
 
 
-def _by_tag(delta: Words, mask: Words) -> list[Positions] | list[slice]:
-    """The rows of each tag, ascending, from the words of all records under the mask of the tags."""
-    words = [delta[word] & mask[word] for word in np.flatnonzero(mask)]
-    words = [word for word in words if word.any()]
+def _by_tag(block: Block, mask: Words) -> list[Positions] | list[slice]:
+    """The rows of each tag, ascending; mask (w,): where in a frame the tags lie."""
+    words = [block.delta[word] & mask[word] for word in np.flatnonzero(block.varies & mask)]
     if not words:
         return [slice(None)]
-    mixed = np.zeros(delta.shape[1], np.uint64)
+    mixed = np.zeros(len(block), np.uint64)
     for word, factor in zip(words, _factors(len(words)), strict=True):
         mixed += word * factor  # the upper bits are a hash: multiply-shift
     # A stable sort of 16-bit keys is a radix sort. Tags that share a key cut each other's rows into

@@ -93,15 +93,18 @@ _UNSAFE = dict.fromkeys(
      *range(0x2066, 0x206A), 0xFEFF, *range(0xD800, 0xE000)],
     "\ufffd",
 )  # fmt: skip
+_UNSAFE_IN_LINES = {code: sign for code, sign in _UNSAFE.items() if chr(code) not in "\n\t"}
 
 
-def clean(text: str) -> str:
+def clean(text: str, lines: bool = False) -> str:
     r"""Text from a log, safe to print: every control character is a replacement character.
+
+    lines: newlines and tabs may stay, as in a snippet.
 
     >>> clean("loss\x1b[31m")
     'loss�[31m'
     """
-    return text.translate(_UNSAFE)
+    return text.translate(_UNSAFE_IN_LINES if lines else _UNSAFE)
 
 
 def encodable(text: str) -> str:

@@ -242,7 +242,7 @@ def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
     known: dict[str, State] = {}
     if fault:
         known = {code: State(TRUE, round(fault.since * config.steps)) for code in fault.known}
-    right = primaries(codes, fault.causes if fault else (), tuple(known))
+    right = primaries(codes, fault.causes if fault else (), tuple(known), late["auc"])
     return Truth(
         outcome=outcome,
         codes={**codes, **known},

@@ -215,10 +215,17 @@ def _late_median(values: Array) -> float:
     return float(np.median(values[-max(1, round(LATE * len(values))) :]))
 
 
-def primaries(codes: Mapping[str, State], causes: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """The codes that count as a right primary: the fault's causes that are true, else all true codes."""
+def primaries(
+    codes: Mapping[str, State], causes: Sequence[str], known: Sequence[str], auc: float
+) -> tuple[str, ...]:
+    """The codes that count as a right primary: the fault's causes that are true, else all true codes.
+
+    GD201 is true only where the samples are bad; of a fault that makes D too strong it is a right name
+    also where G is left with one good mode: D parts reals from fakes there too. auc: late median.
+    """
     true = {code for code, state in codes.items() if state.state == TRUE}
-    right = tuple(code for code in causes if code in true or code in known)
+    won = {"GD201"} if auc >= 0.95 else set()
+    right = tuple(code for code in causes if code in true | won or code in known)
     return right or tuple(sorted(true))
 
 

@@ -1,0 +1,597 @@
+"""Text logs: what a training script printed, `name: number` and `name=number` on its lines.
+
+    ================ Training Loss (Fri May 17 00:29:50 2019) ================
+    (epoch: 1, iters: 100, time: 0.189, data: 0.278) G_GAN: 2.261 G_L1: 40.529 D_real: 0.056 D_fake: 0.233
+
+`record.py` has the grammar of a line, `lines.py` the way from bytes to lines, `columns.py` finds out
+what counts the steps. Here: runs that share a file (`[vanilla] …`), redrawn progress bars, printed
+configuration, where training began anew, and what is wrong with the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from gandoctor.readers import bulk
+from gandoctor.readers.columns import Columns, is_counter
+from gandoctor.readers.head import Head
+from gandoctor.readers.lines import LONGEST_LINE, Chunk, chunks, clean
+from gandoctor.readers.positional import is_whole_number
+from gandoctor.readers.record import Bar, Record, record_of
+from gandoctor.readers.settings import settings_of
+from gandoctor.readers.writers import split_writers
+from gandoctor.run import LogProblem, RunParts, Setting, Start, Steps, Values
+
+KIND = "log"
+ORDER = 80
+
+MOST_NAMES = 2_000  # tags of one file: more are no log
+_MOST_LABELS = 64
+_MOST_PROBLEMS = 20
+_MOST_GARBLED = 1_000
+_MOST_OPTIONS = 2_000
+_TIME = "timestamp\0"  # the times at the front of lines: no name of the log is like that
+_KNOWN_AFTER = 3  # records with a key, until a line that garbles it is a problem
+_FURTHER_HEAD = 1 << 18
+
+_HEADER = re.compile(r"\s*={4,}.{0,40}\bLoss\b.{0,80}={4,}\s*$", re.IGNORECASE)
+_OPTIONS = re.compile(
+    r"\s*[-=*]{4,}\s*(?:options|arguments|config(?:uration)?|parameters)\s*[-=*]{4,}\s*$", re.IGNORECASE
+)
+_OPTIONS_END = re.compile(r"\s*[-=*]{4,}\s*(?:end\b.*)?[-=*]{4,}\s*$", re.IGNORECASE)
+_OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]{0,60})\s*[:=]\s*(?P<value>.*?)\s*(?:\[default:.*)?$")
+_NAMESPACE = re.compile(r"(?<![\w.])\w{0,40}(?:Namespace|Config|Args|Arguments|Params|Options)\((?=\w+=)")
+_RESUMED = re.compile(r"\bresum\w+ (?:training )?from:? +[\"']?(?P<from>[^\"'\s]+)", re.IGNORECASE)
+# Two parts of the data, two networks: they stand before keys, and are no runs of their own.
+_NO_RUN = re.compile(
+    r"train(ing)?|val|valid(ation)?|test(ing)?|eval(uation)?|dev"
+    r"|(net)?[dg]|dis(c|criminator)?|gen(erator)?|critic|loss(es)?|metrics|(rank|gpu|cuda:?)\d+",
+    re.IGNORECASE,
+)
+
+_KNOWN_NAMES = re.compile(
+    r"(loss_log|train|training|log|logs|output|stdout|stderr|console|nohup|history|record|results?)[\w.-]*"
+    r"\.(txt|log|out|err)|nohup\.out|log|[\w.-]+\.(log|out|o\d+|e\d+)"
+)
+_NO_LOG_NAMES = re.compile(
+    r"(readme|licen[cs]e|copying|changelog|changes|requirements|environment|cmakelists|makefile|dockerfile|setup"
+    r"|manifest|authors|contributing|train_opt|test_opt|opt|robots|metadata|pkg-info|news|todo)([.\w-]*)"
+)
+_SUFFIX = re.compile(r"|\.(txt|text|log|logs|out|err|dat|stdout|stderr|history|[oe]?\d+)")
+# Words of training: a log under any other name has one of them among its keys.
+_TOLD = re.compile(
+    r"loss|epoch|iter|step|err|acc|fid|psnr|score|disc|critic|kimg|(^|[^a-z])([dg]|gen|dis|lr)([^a-z]|$)|[dg]\(",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"\s*(?:import [\w., ]+$|from [\w.]+ import |def \w+\(|class \w+[(:]|#include|@\w+|return\b|if __name__"
+    r"|(?:const|let|var|function|public|static|void) |\}\s*$|for \w+ in .*:$|elif |else:$|try:$|%%?\w+)"
+)
+
+
+def sniff(head: Head) -> bool:
+    """Whether two lines of the head hold two numbers with names, or one line under a log's usual name.
+
+    Source code, documents, configuration and tables are none, whatever they hold.
+    """
+    name, suffix = head.name, head.path.suffix.lower()
+    if not _SUFFIX.fullmatch(suffix) or _NO_LOG_NAMES.fullmatch(name):
+        return False
+    known = _KNOWN_NAMES.fullmatch(name) is not None
+    lines = _head_lines(head.data, head.size)
+    if lines is None or _is_other_text(lines):
+        return False
+    found = _evidence(lines, known)
+    if not found and known and head.size > len(head.data):  # StyleGAN prints its layers first
+        lines = _head_lines(_first_bytes(head.path), head.size) or []
+        found = _evidence(lines, known)
+    return found
+
+
+def _evidence(lines: Iterable[str], known: bool) -> bool:
+    """Whether enough lines hold numbers with the names of a log's."""
+    good, told = 0, False
+    for line in lines:
+        names = [one.name for one in record_of(line).fields if "\0" not in one.name]
+        good += len(names) >= 2
+        told = told or any(map(_TOLD.search, names))
+        if told and (good >= 2 or known):
+            return True
+    return False
+
+
+def _head_lines(data: bytes, size: int) -> list[str] | None:
+    """The whole lines at the front of a file, None if it is no text."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = data.decode(encoding, errors="replace").rstrip("\0")
+    if "\0" in text or text.count("\ufffd") > 0.1 * len(text):
+        return None
+    lines = clean(text).split("\n")
+    return lines[:-1] if size > len(data) and len(lines) > 1 else lines
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_FURTHER_HEAD)
+    except OSError:
+        return b""
+
+
+def _is_other_text(lines: Sequence[str]) -> bool:
+    """Whether text is markup, JSON or source code by its looks."""
+    first = next((line.lstrip() for line in lines if line.strip()), "")
+    if first.startswith(("<?", "<!", "<html", "<svg", '{"', "[{", "#!", "%PDF", "---")) or first in (
+        "{",
+        "[",
+    ):
+        return True
+    return sum(_CODE.match(line) is not None for line in lines) > max(2, 0.1 * len(lines))
+
+
+def read(path: Path) -> list[RunParts]:
+    """Read a text log; several runs of one file come with labels."""
+    problems: list[LogProblem] = []
+    log = TextLog(path, problems)
+    for chunk in chunks(path, problems):
+        log.add(chunk)
+    return log.parts()
+
+
+def parts_of(text: str, source: Path) -> list[RunParts]:
+    """The runs in printed text that some other file holds (a tracker's record of the console)."""
+    log = TextLog(source, [])
+    log.add_text(text)
+    return log.parts()
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """All values of one name under one label, as they come in: piece by piece and one by one."""
+
+    pieces: list[tuple[Steps, Values]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def column(self) -> tuple[Steps, Values]:
+        """The rows, int64 (n,), and values, float64 (n,), in the order of the file."""
+        rows = np.concatenate([*(rows for rows, _ in self.pieces), np.array(self.rows, np.int64)])
+        values = np.concatenate([*(values for _, values in self.pieces), np.array(self.values, np.float64)])
+        if np.any(np.diff(rows) < 0):
+            order = np.argsort(rows, kind="stable")
+            rows, values = rows[order], values[order]
+        return rows, values
+
+    def __len__(self) -> int:
+        return len(self.rows) + sum(len(rows) for rows, _ in self.pieces)
+
+
+Column = tuple[Steps, Values]
+
+
+class TextLog:
+    """The runs of a text log, as its lines come in.
+
+    place: put before "line N" in problems, for text inside another file ("cell 4, ").
+    first_row: the write position of the first line.
+    """
+
+    def __init__(self, source: Path, problems: list[LogProblem], place: str = "", first_row: int = 1) -> None:
+        self.source = source
+        self.problems = problems
+        self.place = place
+        self.first_row = first_row
+        self.next_row = first_row
+        self.numbers: dict[str, dict[str, _Numbers]] = {}
+        self.names = 0
+        self.starts: list[Start] = []
+        self.settings: dict[str, Setting] = {}
+        self.walls: list[Column] = []
+        self.bar: tuple[int, Record] | None = None
+        self.options = 0  # lines left of a printed block of options
+        self.known: dict[str, int] = defaultdict(int)
+        self.ends: dict[tuple[str, ...], str] = {}  # the last number of the latest line, by its names
+        self.garbled: list[tuple[int, str, str]] = []
+        self.faults = 0
+        self.sole_label = ""  # the one label in a text that has no other
+
+    def add_text(self, text: str) -> None:
+        """Add text that is complete: its last line need not end."""
+        lines = [line if len(line) <= LONGEST_LINE else "" for line in clean(text).split("\n")]
+        self.add(Chunk(self.next_row, lines))
+
+    def add(self, chunk: Chunk) -> None:
+        """Add some lines, in the order of the file."""
+        self.next_row = chunk.first + len(chunk.lines)
+        lines = chunk.lines if chunk.ended else chunk.lines[:-1]
+        for number in self._in_bulk(lines, chunk.first):
+            self._line(chunk.first + number, lines[number])
+        if not chunk.ended and chunk.lines[-1].strip("\0 \t"):
+            self._half_line(chunk.first + len(lines), chunk.lines[-1])
+
+    # --- many lines at once ---
+
+    def _in_bulk(self, lines: Sequence[str], first: int) -> Iterable[int]:
+        """Read the lines of which there are many alike; the numbers of the others."""
+        if len(lines) < bulk.FEWEST_LINES:
+            return range(len(lines))
+        skeletons = bulk.skeletons(lines)
+        groups: dict[bytes, list[int]] = {skeleton: [] for skeleton in skeletons}
+        if len(groups) == 1:
+            groups[skeletons[0]] = list(range(len(lines)))
+        else:
+            for number, skeleton in enumerate(skeletons):
+                groups[skeleton].append(number)
+        left: list[int] = []
+        for skeleton, group in groups.items():
+            if skeleton and not skeleton.isspace():
+                self._group(lines, first, group, left)
+        return sorted(left)
+
+    def _group(self, lines: Sequence[str], first: int, group: Sequence[int], left: list[int]) -> None:
+        """Read lines of one skeleton; where they differ after all, by halves."""
+        if len(group) < bulk.FEWEST_LINES:
+            left.extend(group)
+            return
+        middle = len(group) // 2
+        record = record_of(lines[group[0]])
+        # One line may be damaged without a trace in its skeleton: three must agree.
+        others = [record_of(lines[group[middle]]), record_of(lines[group[-1]])]
+        agree = all(_names(other) == _names(record) for other in others)
+        if agree and (record.bar is not None or not record.fields or not record.rigid):
+            left.extend(group)
+            return
+        mine = lines if len(group) == len(lines) else [lines[number] for number in group]
+        found = bulk.columns_of(mine, record) if agree and not _is_configuration(mine[0]) else None
+        if found is None:
+            self._group(lines, first, group[:middle], left)
+            self._group(lines, first, group[middle:], left)
+            return
+        values, walls = found
+        rows = np.array(group, np.int64) + first
+        for one, column in zip(record.fields, values, strict=True):
+            numbers = self._of(record.label, one.name)
+            if numbers is not None:
+                numbers.pieces.append((rows, column))
+            self.known[one.name] += len(group)
+        if walls is not None:
+            self.walls.append((rows, walls))
+        self._note_end(others[-1], lines[group[-1]])
+
+    # --- one line ---
+
+    def _line(self, row: int, line: str) -> None:
+        if not line or line.isspace() or self._is_other(row, line):
+            return
+        record = record_of(line)
+        if len(self.garbled) < _MOST_GARBLED:
+            self.garbled += [(row, key, token) for key, token in record.garbled]
+        if record.bar is not None:
+            self._draw(row, record)
+        elif record.fields:
+            self._record(row, record)
+            self._note_end(record, line)
+
+    def _record(self, row: int, record: Record) -> None:
+        for one in record.fields:
+            numbers = self._of(record.label, one.name)
+            if numbers is None:
+                continue
+            numbers.rows.append(row)
+            numbers.values.append(one.value)
+            self.known[one.name] += 1
+        if record.wall_time is not None:
+            self.walls.append((np.array([row], np.int64), np.array([record.wall_time])))
+
+    def _of(self, label: str, name: str) -> _Numbers | None:
+        """The values of one name; None once there are too many names."""
+        mine = self.numbers.setdefault(label if len(self.numbers) < _MOST_LABELS else "", {})
+        if name not in mine:
+            self.names += 1
+            if self.names > MOST_NAMES:
+                if self.names == MOST_NAMES + 1:
+                    message = f"more than {MOST_NAMES:,} names: the rest was left out"
+                    self.problems.append(LogProblem(self.source, self.place, "too-many-names", message))
+                return None
+            mine[name] = _Numbers()
+        return mine[name]
+
+    def _draw(self, row: int, record: Record) -> None:
+        """A progress bar is a record once it is not drawn anew: a later drawing takes its place."""
+        assert record.bar is not None
+        values = [one.value for one in record.fields if not is_counter(one.name) and "\0" not in one.name]
+        if not values or (record.bar.count == 0 and not any(values)):  # nothing was computed yet
+            return
+        if self.bar is not None and not _is_redrawn(self.bar[1], record):
+            self._finish_bar()
+        self.bar = row, record
+
+    def _finish_bar(self) -> None:
+        if self.bar is not None:
+            self._record(*self.bar)
+        self.bar = None
+
+    # --- lines that are no records ---
+
+    def _is_other(self, row: int, line: str) -> bool:
+        """Whether a line says something but a record: a header, a configuration, a resume."""
+        if self.options:
+            if _OPTIONS_END.match(line):
+                self.options = 0
+                return True
+            option = _OPTION.match(line)
+            self.options -= 1
+            if option is not None:
+                self._set({option["name"]: _literal(option["value"], plain=True)})
+                return True
+        if line[:80].lstrip().startswith(("=", "-", "*")):
+            if _HEADER.match(line):
+                self.starts.append(Start(row + 1, "header"))
+                return True
+            if _OPTIONS.match(line):
+                self.options = _MOST_OPTIONS
+                self.starts.append(Start(row + 1, "config"))
+                return True
+        if _is_configuration(line):
+            tree = _configuration(line)
+            if tree is not None:
+                self._set(tree)
+                self.starts.append(Start(row + 1, "config"))
+                return True
+        resumed = _RESUMED.search(line) if "esum" in line else None
+        if resumed is not None:
+            self.settings["resumed_from"] = Setting(resumed["from"], self.source)
+        return False
+
+    def _set(self, tree: Mapping[str, object]) -> None:
+        self.settings.update(settings_of(tree, self.source))
+
+    # --- the end of the file ---
+
+    def _half_line(self, row: int, line: str) -> None:
+        """The last line has no end: is it whole? A number at its very end may have lost digits."""
+        if self._is_other(row, line):
+            return
+        record = record_of(line)
+        names = tuple(one.name for one in record.fields)
+        if not names or record.bar is not None:
+            self._line(row, line)
+            return
+        last = record.fields[-1]
+        at_end = not line[last.end :].strip()
+        whole = not at_end or is_whole_number(line[last.start : last.end], self.ends.get(names, ""))
+        begun = any(known[: len(names)] == names for known in self.ends if len(known) > len(names))
+        if not whole:
+            record = Record(record.fields[:-1], record.label, record.wall_time)
+        if not whole or (begun and names not in self.ends):
+            self._problem(row, "truncated", f"the last line is cut off: {line[-40:]!r}")
+        self._record(row, record)
+
+    def _note_end(self, record: Record, line: str) -> None:
+        if record.fields and len(self.ends) < MOST_NAMES:
+            last = record.fields[-1]
+            self.ends[tuple(one.name for one in record.fields)] = line[last.start : last.end]
+
+    def _problem(self, row: int, kind: str, message: str) -> None:
+        self.faults += 1
+        if self.faults <= _MOST_PROBLEMS:
+            line = row - self.first_row + 1
+            self.problems.append(LogProblem(self.source, f"{self.place}line {line}", kind, message))
+
+    def parts(self) -> list[RunParts]:
+        """The runs, each with its label where there are several."""
+        self._finish_bar()
+        for row, key, token in self.garbled:
+            if self.known.get(key, 0) >= _KNOWN_AFTER:
+                self._problem(row, "bad-line", f"'{key}' is followed by {token!r}, which is no number")
+        self.sole_label = next(iter(self.numbers)) if len(self.numbers) == 1 else ""
+        if self.faults > _MOST_PROBLEMS:
+            message = f"{self.faults - _MOST_PROBLEMS:,} more lines like these"
+            self.problems.append(LogProblem(self.source, self.place, "bad-line", message))
+        runs = [
+            part
+            for label, columns in _runs(self.numbers).items()
+            if columns
+            for part in self._parts(label, columns)
+        ] or [RunParts(starts=self.starts, settings=self.settings)]
+        runs[0].problems = self.problems
+        return runs
+
+    def _parts(self, label: str, found: dict[str, _Numbers]) -> list[RunParts]:
+        columns = {name: numbers.column() for name, numbers in found.items()}
+        in_order = sorted(columns, key=lambda name: (columns[name][0][0], name))  # not as they were read
+        columns = {name: columns[name] for name in in_order}
+        settings = dict(self.settings)
+        for name in _before_training(columns):
+            rows, values = columns.pop(name)
+            if len(rows) == 1:
+                value = float(values[0])
+                settings.setdefault(name, Setting(int(value) if value.is_integer() else value, self.source))
+        if "loss_dur" in columns and any(name.endswith("semantic_frame_rate") for name in settings):
+            columns["kl_ssl"] = columns.pop("loss_dur")  # GPT-SoVITS, see positional.py
+        table = Columns()
+        shared: dict[bytes, Steps] = {}  # columns of the same rows share them: steps are found once
+        for name, (rows, values) in columns.items():
+            table.add_column(name, shared.setdefault(rows.tobytes(), rows), values)
+        if self.walls and columns:
+            table.add_column(_TIME, *self._times(columns))
+        series = [one for one in table.series(self.source) if not is_counter(one.tag) and one.tag != _TIME]
+        jobs = split_writers(series)
+        if len(jobs) > 1:
+            message = f"{len(jobs)} jobs wrote into this log at the same time: taken as runs of their own"
+            self.problems.append(LogProblem(self.source, self.place, "two-writers", message))
+        return [
+            RunParts(
+                f"{label} writer {number}".strip() if len(jobs) > 1 else label,
+                job,
+                self._starts(columns),
+                settings,
+            )
+            for number, job in enumerate(jobs, start=1)
+        ]
+
+    def _times(self, columns: Mapping[str, Column]) -> Column:
+        rows = np.concatenate([rows for rows, _ in self.walls])
+        times = np.concatenate([times for _, times in self.walls])
+        order = np.argsort(rows, kind="stable")
+        rows, times = rows[order], times[order]
+        first = min(int(own[0]) for own, _ in columns.values())  # runs of one file do not overlap
+        last = max(int(own[-1]) for own, _ in columns.values())
+        mine = slice(np.searchsorted(rows, first), np.searchsorted(rows, last, side="right"))
+        return rows[mine], times[mine]
+
+    def _starts(self, columns: Mapping[str, Column]) -> list[Start]:
+        if not columns:
+            return self.starts
+        last = max(int(rows[-1]) for rows, _ in columns.values())
+        return [start for start in self.starts if start.order <= last] if last else self.starts
+
+
+def _names(record: Record) -> tuple[object, ...]:
+    return record.label, record.stamp is None, *(one.name for one in record.fields)
+
+
+def _is_redrawn(old: Record, new: Record) -> bool:
+    """Whether a bar is the old one again: at the same place, or further on with the means so far."""
+    a, b = old.bar, new.bar
+    assert isinstance(a, Bar)
+    assert isinstance(b, Bar)
+    if a.running != b.running or a.length != b.length or _epoch(old) != _epoch(new):
+        return False
+    return b.count >= a.count if a.running else b.count == a.count
+
+
+def _epoch(record: Record) -> tuple[float, ...]:
+    return tuple(one.value for one in record.fields if is_counter(one.name) and one.name != "it")
+
+
+def _is_configuration(line: str) -> bool:
+    if "{" in line and "}" in line and "'" in line:
+        return True
+    return "(" in line and "=" in line and _NAMESPACE.search(line) is not None
+
+
+def _configuration(line: str) -> dict[str, object] | None:
+    """A printed dict or Namespace with more in it than numbers; None if the line holds none."""
+    if len(line) > LONGEST_LINE:
+        return None
+    space = _NAMESPACE.search(line)
+    if space is not None:
+        tree = _keywords(line[space.start() :].strip())
+    else:
+        found = _literal(line[line.index("{") : line.rindex("}") + 1])
+        tree = found if isinstance(found, dict) else None
+    if not tree or all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in tree.values()
+    ):
+        return None
+    return {str(key): value for key, value in tree.items()}
+
+
+def _keywords(text: str) -> dict[str, object] | None:
+    parsed = _parsed(text)
+    if parsed is None or not isinstance(parsed.body, ast.Call):
+        return None
+    found = {}
+    for keyword in parsed.body.keywords:
+        try:
+            found[str(keyword.arg)] = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue  # an object: its print is no value
+    return found
+
+
+def _literal(text: str, plain: bool = False) -> object:
+    """The value of a literal. plain: text that is none stands for itself; else None."""
+    parsed = _parsed(text)
+    try:
+        if parsed is not None:
+            return ast.literal_eval(parsed)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    return text if plain else None
+
+
+def _parsed(text: str) -> ast.Expression | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" in a printed path
+            return ast.parse(text, mode="eval")
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _runs(numbers: dict[str, dict[str, _Numbers]]) -> dict[str, dict[str, _Numbers]]:
+    """The runs of a file, by label.
+
+    Labels name runs if each stands over one stretch of the file. Labels that take turns, or name a
+    part of the data or a network, belong to the keys; a single label says nothing.
+    """
+    labels = [label for label in numbers if label]
+    part_of_key = any(map(_NO_RUN.fullmatch, labels))
+    if len(labels) < 2 and not part_of_key:
+        return {"": _joined(numbers, {})}
+    spans = {label: _span(numbers[label].values()) for label in labels}
+    in_order = sorted(spans, key=lambda label: spans[label])
+    apart = all(spans[a][1] < spans[b][0] for a, b in pairwise(in_order))
+    if part_of_key or not apart or min(map(len, (numbers[label] for label in labels))) == 0:
+        return {"": _joined(numbers, {label: f"{label}/" for label in labels})}
+    if "" not in numbers:
+        return {label: numbers[label] for label in in_order}
+    firsts = [spans[label][0] for label in in_order[1:]]
+    runs = {label: dict(numbers[label]) for label in in_order}
+    for name, found in numbers[""].items():  # lines without a label belong to the run around them
+        rows, values = found.column()
+        places = np.searchsorted(np.array(firsts), rows, side="right")
+        for place, label in enumerate(in_order):
+            mine = places == place
+            if np.any(mine):
+                piece = _Numbers([(rows[mine], values[mine])])
+                runs[label][name] = _merged(runs[label].get(name), piece)
+    return runs
+
+
+def _joined(
+    numbers: Mapping[str, Mapping[str, _Numbers]], prefixes: Mapping[str, str]
+) -> dict[str, _Numbers]:
+    """All labels as one; counters never take a prefix."""
+    joined: dict[str, _Numbers] = {}
+    for label, columns in numbers.items():
+        for name, found in columns.items():
+            bare = is_counter(name) or "\0" in name
+            called = name if bare else prefixes.get(label, "") + name
+            joined[called] = _merged(joined.get(called), found)
+    return joined
+
+
+def _merged(one: _Numbers | None, other: _Numbers) -> _Numbers:
+    if one is None:
+        return other
+    return _Numbers([one.column(), other.column()])
+
+
+def _span(found: Iterable[_Numbers]) -> tuple[int, int]:
+    rows = [numbers.column()[0] for numbers in found]
+    return min(int(own[0]) for own in rows), max(int(own[-1]) for own in rows)
+
+
+def _before_training(columns: Mapping[str, Column]) -> list[str]:
+    """Names that stand only before the first record that is ever repeated: configuration, a model's table."""
+    most = max((len(rows) for rows, _ in columns.values()), default=0)
+    if most < _KNOWN_AFTER:
+        return []
+    begun = min(int(rows[0]) for rows, _ in columns.values() if len(rows) >= max(_KNOWN_AFTER, 0.1 * most))
+    return [
+        name
+        for name, (rows, _) in columns.items()
+        if len(rows) < _KNOWN_AFTER and int(rows[-1]) < begun and "\0" not in name
+    ]

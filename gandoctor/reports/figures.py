@@ -1,0 +1,275 @@
+"""From a diagnosis to the figures of the HTML report: which series go together, thinned for the eye.
+
+Nothing is judged here. Long series are thinned to the smallest and the largest value of each stretch, so
+that no spike is lost; over them lie the block medians that the detectors see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gandoctor.interpret.view import Track
+from gandoctor.reports.texts import number, say
+from gandoctor.run import Steps, Values
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.roles import Role
+    from gandoctor.interpret.view import RunView
+    from gandoctor.judge.diagnosis import Diagnosis
+
+POINTS = 1_000  # of one line; half of it where many lines share a page
+LINES = 48  # of one page
+_LINES_EACH = 10  # of one figure
+_METRICS = 6  # figures of quality metrics
+_BROKEN = 200  # marks of values that are not finite, a line
+_TREND_FROM = 400  # points from which the block medians are drawn over a line
+_LOG_FROM = 200  # largest / smallest level from which a log scale shows more
+_FOCUS_FROM = 3  # times that all values are wider than the levels, from which spikes are cut off at first
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series. steps, values: thinned, NaN where the line breaks. points: of the whole series.
+
+    trend: its block medians, None where it is short. broken: steps at which it is not finite.
+    second: drawn dashed, as the other side of the line before (fake to real).
+    """
+
+    name: str
+    network: str
+    points: int
+    steps: Steps
+    values: Values
+    trend: Track | None
+    broken: Steps
+    second: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A horizontal line with a meaning, e.g. a loss at equilibrium."""
+
+    value: float
+    network: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Series that are read together.
+
+    focus: the range of values to show first, None for all. log: whether a log scale shows more.
+    left_out: series of this kind that are not drawn.
+    """
+
+    id: str
+    title: str
+    lines: tuple[Line, ...]
+    levels: tuple[Level, ...] = ()
+    log: bool = False
+    focus: tuple[float, float] | None = None
+    left_out: int = 0
+
+    @property
+    def shown(self) -> int:
+        """Points drawn."""
+        return sum(len(line.steps) for line in self.lines)
+
+    @property
+    def points(self) -> int:
+        """Points that the log holds."""
+        return sum(line.points for line in self.lines)
+
+    @property
+    def positive(self) -> bool:
+        """Whether a log scale can show it."""
+        return all(np.nanmin(line.values, initial=1.0) > 0 for line in self.lines)
+
+
+@dataclass
+class _Group:
+    """A figure in the making: tags of one pair, in the order in which they are drawn."""
+
+    id: str
+    title: str
+    view: RunView
+    tracks: list[tuple[Track, Role | None]] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)
+
+
+# Quantities that share a scale, in the order of the page: id of the group, its quantities.
+_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("other-losses", ("loss", "heldout_loss", "penalty")),
+    ("scores", ("score", "score_std")),
+    ("rates", ("accuracy", "pair_accuracy", "sign_rate")),
+    ("gradients", ("grad_norm",)),
+    ("weights", ("weight_norm",)),
+    ("updates", ("step_norm",)),
+    ("samples", ("sample_std", "diversity")),
+    ("lr", ("lr",)),
+    ("augment", ("augment_p",)),
+    ("loss-scale", ("loss_scale",)),
+    ("balance", ("balance",)),
+)
+
+
+def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure, ...]:
+    """Every figure of a run, in the order of the page; each series in one of them."""
+    used: set[str] = set()
+    groups = [group for view in diagnosis.views for group in _groups(view, used, lang)]
+    groups += _not_understood(diagnosis.views, used, lang)
+    groups.sort(key=lambda group: group.id != "losses")  # every pair's losses first; else as they come
+    count = sum(min(len(group.tracks), _LINES_EACH) for group in groups)
+    points = POINTS if count <= LINES // 2 else POINTS // 2
+    left, made = LINES, []
+    for group in groups:
+        figure = _figure(group, points, min(left, _LINES_EACH))
+        if figure.lines:
+            made.append(figure)
+            left -= len(figure.lines)
+    return tuple(made)
+
+
+def _groups(view: RunView, used: set[str], lang: str) -> Iterator[_Group]:
+    yield _losses(view, used, lang)
+    metrics = 0
+    for name, quantities in _KINDS:
+        if name == "lr":  # metrics, each on its own scale, come before the settings
+            for tag in _unused(view, ("metric",), used):
+                metrics += 1
+                if metrics <= _METRICS:
+                    title = say("figure-metric", lang, metric=view.roles[tag].part or tag)
+                    yield _Group(f"metric-{metrics}", _titled(title, view), view, _take(view, [tag], used))
+        tags = _unused(view, quantities, used)
+        tags.sort(key=lambda tag: (bool(view.roles[tag].layer), view.roles[tag].network))
+        title = _titled(say(f"figure-{name}", lang), view)
+        yield _Group(name, title, view, _take(view, tags, used))
+
+
+def _losses(view: RunView, used: set[str], lang: str) -> _Group:
+    """The adversarial losses of a pair: D's whole with its halves, G's, and where they rest."""
+    game = view.game
+    tracks: list[tuple[Track, Role | None]] = []
+    for track in (game.d, game.real, game.fake, game.g):
+        if len(track) and not any(track.tags == other.tags for other, _ in tracks):
+            tracks.append((track, view.roles[track.tags[0]] if len(track.tags) == 1 else None))
+    used.update(tag for track, _ in tracks for tag in track.tags)
+    group = _Group("losses", _titled(say("figure-losses", lang), view), view, tracks)
+    if game.scale.defined and game.started is not None:
+        best = game.scale.best
+        ends = (("D", best.d_equilibrium, game.d), ("G", best.g_equilibrium, game.g))
+        for network, value, track in ends:
+            if value is not None and np.isfinite(value) and len(track) and (network == "D" or game.alone):
+                text = say("equilibrium", lang, network=network, value=number(value))
+                group.levels.append(Level(float(value), network, text))
+    return group
+
+
+def _unused(view: RunView, quantities: Sequence[str], used: set[str]) -> list[str]:
+    return [
+        tag
+        for tag, role in view.roles.items()
+        if role.quantity in quantities and tag not in used and len(view.series[tag])
+    ]
+
+
+def _not_understood(views: Iterable[RunView], used: set[str], lang: str) -> Iterator[_Group]:
+    """Where no loss of either network was recognised: the series that nobody understood, each alone."""
+    for view in views:
+        if len(view.game.d) or len(view.game.g):
+            continue
+        for place, tag in enumerate(_unused(view, ("other",), used)[:_METRICS]):
+            title = say("figure-other", lang, tag=tag)
+            yield _Group(f"other-{place + 1}", title, view, _take(view, [tag], used))
+
+
+def _take(view: RunView, tags: Iterable[str], used: set[str]) -> list[tuple[Track, Role | None]]:
+    taken: list[tuple[Track, Role | None]] = [(view.track(tag), view.roles[tag]) for tag in tags]
+    used.update(tag for track, _ in taken for tag in track.tags)
+    return taken
+
+
+def _titled(title: str, view: RunView) -> str:
+    return f"{title} ({view.pair})" if view.pair else title
+
+
+# --- from tracks to lines --------------------------------------------------------------------------------
+
+
+def _figure(group: _Group, points: int, most: int) -> Figure:
+    lines = tuple(_line(group.view, track, role, points) for track, role in group.tracks[:most])
+    lines = tuple(line for line in lines if line.points)
+    levels = tuple(group.levels)
+    low, high = _range(lines, levels, whole=False)
+    lowest, highest = _range(lines, levels, whole=True)
+    wide = highest - lowest > _FOCUS_FROM * (high - low) > 0
+    pad = 0.1 * (high - low)
+    name = f"{group.id}-{group.view.pair}" if group.view.pair else group.id
+    return Figure(
+        id=name,
+        title=group.title,
+        lines=lines,
+        levels=levels,
+        log=bool(lowest > 0 and low * _LOG_FROM < high),
+        focus=(low - pad, high + pad) if wide else None,
+        left_out=max(len(group.tracks) - most, 0),
+    )
+
+
+def _line(view: RunView, track: Track, role: Role | None, points: int) -> Line:
+    """One track as it is drawn; a track of one tag keeps the gaps of its series."""
+    series = [view.series[tag] for tag in track.tags]
+    broken = np.unique(np.concatenate([one.steps[~np.isfinite(one.values)] for one in series]))
+    whole = (series[0].steps, series[0].values) if len(series) == 1 else (track.steps, track.values)
+    steps, values = thin(*whole, points)
+    return Line(
+        name=" + ".join(track.tags),
+        network=role.network if role else _network(view, track),
+        points=len(whole[0]),
+        steps=steps,
+        values=values,
+        trend=view.blocks(track) if len(track) > _TREND_FROM else None,
+        broken=broken[np.unique(np.linspace(0, len(broken) - 1, _BROKEN).astype(int))]
+        if len(broken)
+        else broken,
+        second=role is not None and role.part == "fake",
+    )
+
+
+def _network(view: RunView, track: Track) -> str:
+    return view.roles[track.tags[0]].network
+
+
+def _range(lines: Iterable[Line], levels: Iterable[Level], *, whole: bool) -> tuple[float, float]:
+    """Smallest and largest value of the lines, or of their block medians; (0, 0) where none is finite."""
+    shown = [line.values if whole or line.trend is None else line.trend.values for line in lines]
+    values = np.concatenate([*shown, np.array([level.value for level in levels])])
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+
+
+def thin(steps: Steps, values: Values, most: int) -> tuple[Steps, Values]:
+    """The smallest and the largest value of each of `most` / 2 stretches, with first and last.
+
+    steps: int64 (n,). values: float64 (n,). Returns both at no more than `most` + 2 points, in order.
+    A value that is not finite becomes NaN; it is kept only where its whole stretch has no other.
+    """
+    finite = np.isfinite(values)
+    clean = values if finite.all() else np.where(finite, values, np.nan)
+    if len(values) <= most:
+        return steps, clean
+    rows = most // 2
+    size = -(-len(values) // rows)
+    room = rows * size - len(values)
+    starts = np.arange(rows) * size
+    low = np.pad(np.where(finite, values, np.inf), (0, room), constant_values=np.inf).reshape(rows, size)
+    at_low = starts + low.argmin(axis=1)
+    high = np.pad(np.where(finite, values, -np.inf), (0, room), constant_values=-np.inf).reshape(rows, size)
+    at_high = starts + high.argmax(axis=1)
+    keep = np.unique(np.concatenate([[0], at_low, at_high, [len(values) - 1]]))
+    keep = keep[keep < len(values)]  # a row that is nothing but padding
+    return steps[keep], clean[keep]

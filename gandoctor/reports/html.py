@@ -1,0 +1,319 @@
+"""HTML: one file with everything in it, for people, readable without a network and without a server.
+
+One run is one file. Several are an index with a sortable table, and behind it one page a run in a folder
+beside it; the pages share one copy of plotly.js there. The same diagnoses give the same bytes.
+
+A page's Content-Security-Policy allows the two scripts written here, by their hashes, and no request at
+all: even text from a log that escaped its escaping could run nothing and send nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+from gandoctor.errors import UserError
+from gandoctor.reports import contract, graph, rows, terminal, texts
+from gandoctor.reports.texts import at_step, clean, say
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from gandoctor.judge.diagnosis import Diagnosis
+    from gandoctor.judge.rules import Rule
+    from gandoctor.reports.figures import Figure, Line
+    from gandoctor.run import Steps, Values
+
+FORMAT = "html"
+SUFFIXES = (".html", ".htm")
+
+_HERE = Path(__file__).parent
+_PLOTLY_FILE = "plotly.js"
+# What a page lists at most; the JSON report has it all.
+_MOST_FINDINGS, _MOST_TAGS, _MOST_PROBLEMS = 80, 400, 100
+
+
+def write(
+    diagnoses: Sequence[Diagnosis],
+    out: TextIO,
+    *,
+    lang: str = "en",
+    rules: Mapping[str, Rule] | None = None,
+) -> None:
+    """Write the page of one run, or of none, to a stream. Raises UserError for several."""
+    if len(diagnoses) > 1:
+        raise UserError(
+            f"{len(diagnoses)} runs do not fit on one page",
+            where="--format html",
+            hint="name the file of the index: --format html:gandoctor-report/index.html",
+        )
+    report = rows.report(diagnoses, lang, rules)
+    out.write(_run_page(report, diagnoses[0], _embedded()) if diagnoses else _index(report, [], []))
+
+
+def write_files(
+    diagnoses: Sequence[Diagnosis],
+    path: Path,
+    *,
+    lang: str = "en",
+    rules: Mapping[str, Rule] | None = None,
+) -> None:
+    """Write one run to `path`; of several an index there, and their pages in a folder beside it."""
+    if len(diagnoses) < 2:
+        with path.open("w", encoding="utf-8", newline="\n") as out:
+            write(diagnoses, out, lang=lang, rules=rules)
+        return
+    folder = path.parent / ("runs" if path.stem == "index" else f"{path.stem}-runs")
+    folder.mkdir(exist_ok=True)
+    (folder / _PLOTLY_FILE).write_bytes(_plotly())
+    report = rows.report(diagnoses, lang, rules)
+    links = []
+    for place, diagnosis in enumerate(diagnoses):
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", diagnosis.run.name).strip("-.")[:60]
+        name = f"{place + 1:03d}-{slug or 'run'}.html"
+        page = _run_page(_only(report, place), diagnosis, {"beside": True, "up": f"../{path.name}"})
+        (folder / name).write_text(page, encoding="utf-8", newline="\n")
+        links.append(f"{folder.name}/{name}")
+    path.write_text(_index(report, links, diagnoses), encoding="utf-8", newline="\n")
+
+
+def _only(report: contract.Report, place: int) -> contract.Report:
+    return msgspec.structs.replace(report, runs=(report.runs[place],))
+
+
+# --- pages -----------------------------------------------------------------------------------------------
+
+
+def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str, Any]) -> str:
+    """The page of one run. plotly: embedded, or beside the page."""
+    from gandoctor.reports.figures import figures
+
+    lang = report.language
+    run = _shown(report.runs[0])
+    drawn = figures(diagnosis, lang)
+    data = {
+        "figures": [_figure_data(figure) for figure in drawn],
+        "findings": [_mark(finding) for finding in run.findings if finding.code != "GD901"],
+        "span": run.steps,
+        "selected": run.primary.id if run.primary else None,
+        "words": {key: say(key, lang) for key in ("not-finite", "copied", "trend", "plots-old-browser")},
+        "axis": texts.unit_word(run.unit, "en") if lang == "en" else say("steps", lang),
+    }
+    return _page(
+        "run.html",
+        report,
+        run=run,
+        figures=_cleaned(_figure_rows(drawn, lang)),
+        data=_json(data),
+        graph=graph.graph(run),
+        box=(graph.WIDTH, graph.HEIGHT),
+        onset=terminal.onset_line(run, lang) if run.primary else "",
+        family=terminal.family_line(run, diagnosis),
+        when=lambda step: _when(diagnosis, step),
+        map_hint=clean(terminal.map_hint(diagnosis, lang), lines=True),
+        certain={clean(tag): role.certainty for view in diagnosis.views for tag, role in view.roles.items()},
+        length={clean(tag): len(one) for tag, one in diagnosis.run.series.items()},
+        most={"findings": _MOST_FINDINGS, "tags": _MOST_TAGS, "problems": _MOST_PROBLEMS},
+        plotly=plotly,
+    )
+
+
+def _index(report: contract.Report, links: Sequence[str], diagnoses: Sequence[Diagnosis]) -> str:
+    """The page that lists several runs, worst first."""
+    families = [terminal.family_line(run, d) for run, d in zip(report.runs, diagnoses, strict=False)]
+    listed = [_shown(run) for run in report.runs]
+    rank = {"failing": 0, "warning": 1, "unknown": 2, "healthy": 3}
+    lines = sorted(zip(listed, links, families, strict=True), key=lambda line: rank[line[0].verdict])
+    counts = {verdict: sum(run.verdict == verdict for run in report.runs) for verdict in rank}
+    return _page("index.html", report, lines=lines, counts=counts, rank=rank, data="{}", plotly={})
+
+
+def _page(template: str, report: contract.Report, **values: Any) -> str:
+    """A page with its style and script in it."""
+    lang = report.language
+    words: dict[str, Any] = {
+        "t": lambda key, **fields: say(key, lang, **fields),
+        "at": lambda step, unit: at_step(step, unit, lang),
+        "fraction": rows.fraction,
+        "say_verdict": lambda verdict, examined: texts.verdict_line(verdict, examined, lang),
+        "word": lambda table, key: getattr(texts.all_texts(), table)[key].pick(lang),
+        "percent": lambda share: f"{100 * share:.0f}%",
+        "number": texts.number,
+        "value": terminal.value,
+        "changes": lambda remedy: terminal.changes(remedy, lang),
+        "snapshot_line": lambda run: terminal.snapshot_line(run.best_snapshot, run, lang),
+        "relative": terminal.relative,
+        "symbols": texts.SYMBOLS,
+    }
+    policy = f"'sha256-{_digest(_asset('report.js'))}' 'sha256-{_digest(_plotly().decode())}'"
+    if values["plotly"].get("beside"):
+        policy += " 'self' file:"
+    return _environment().get_template(template).render(
+        lang=lang, report=report, css=_asset("report.css"), js=_asset("report.js"), policy=policy, **words, **values
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@lru_cache(maxsize=8)
+def _asset(name: str) -> str:
+    return (_HERE / "assets" / name).read_text(encoding="utf-8")
+
+
+def _shown(run: contract.Run) -> contract.Run:
+    """The same rows with every text safe to show: no control character, no change of direction."""
+    return msgspec.convert(_cleaned(msgspec.to_builtins(run)), contract.Run)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value, lines=True)
+    if isinstance(value, dict):
+        return {_cleaned(key): _cleaned(one) for key, one in value.items()}
+    return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+# --- data for the plots ----------------------------------------------------------------------------------
+
+
+def _figure_rows(drawn: Sequence[Figure], lang: str) -> list[dict[str, Any]]:
+    """What the page says about each figure."""
+    made = []
+    for figure in drawn:
+        note = []
+        if figure.shown < figure.points:
+            note.append(say("thinned", lang, shown=f"{figure.shown:,}", points=f"{figure.points:,}"))
+        else:
+            note.append(say("all-points", lang, points=f"{figure.points:,}"))
+        if any(line.trend is not None for line in figure.lines):
+            note.append(say("trend-note", lang))
+        if any(len(line.broken) for line in figure.lines):
+            note.append(say("broken-note", lang))
+        if figure.left_out:
+            note.append(say("left-out", lang, count=figure.left_out))
+        made.append(
+            {
+                "id": figure.id,
+                "title": figure.title,
+                "note": texts.sentences(note, lang),
+                "focus": figure.focus is not None,
+                "log": figure.positive,
+                "names": [line.name for line in figure.lines],
+            }
+        )
+    return made
+
+
+def _figure_data(figure: Figure) -> dict[str, Any]:
+    return {
+        "id": figure.id,
+        "lines": [_line_data(line) for line in figure.lines],
+        "levels": [{"value": one.value, "network": one.network, "text": one.text} for one in figure.levels],
+        "log": figure.log,
+        "focus": figure.focus,
+    }
+
+
+def _line_data(line: Line) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "name": clean(line.name),
+        "network": line.network,
+        "second": line.second,
+        "x": _packed(line.steps),
+        "y": _packed(line.values),
+        "broken": line.broken.tolist(),
+    }
+    if line.trend is not None:
+        data["trend"] = {"x": _packed(line.trend.steps), "y": _packed(line.trend.values)}
+    return data
+
+
+def _packed(values: Steps | Values) -> list[str]:
+    """Numbers as [type, base64]: little-endian, in 4 bytes where they fit, else in 8."""
+    import numpy as np
+
+    finite = np.abs(values[np.isfinite(values)]) if len(values) else values
+    if values.dtype.kind == "i":
+        kind = "i4" if not len(finite) or finite.max() < 2**31 else "f8"
+    else:
+        nonzero = finite[finite > 0]
+        kind = "f4" if not len(nonzero) or (nonzero.max() < 1e37 and nonzero.min() > 1e-37) else "f8"
+    return [kind, base64.b64encode(values.astype(f"<{kind}").tobytes()).decode()]
+
+
+def _mark(finding: contract.Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "code": finding.code,
+        "severity": finding.severity,
+        "onset": finding.onset_step,
+        "interval": finding.onset_interval,
+        "end": finding.end_step,
+    }
+
+
+def _json(data: object) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _when(diagnosis: Diagnosis, step: int) -> str:
+    """The time of day at a step, where the log knows it: `2021-03-04 12:33 UTC`."""
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    for one in diagnosis.run.series.values():
+        if one.wall_time is not None and len(one) and one.steps[0] <= step <= one.steps[-1]:
+            seconds = float(one.wall_time[int(np.searchsorted(one.steps, step))])
+            if 0 < seconds < 4e9:  # until 2096; else it is no time
+                return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return ""
+
+
+# --- plotly.js -------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _plotly() -> bytes:
+    """plotly.js as the Python package ships it; that package itself is not imported."""
+    spec = importlib.util.find_spec("plotly")
+    path = Path(spec.origin or "").parent / "package_data" / "plotly.min.js" if spec else Path()
+    if not path.is_file():
+        raise UserError(
+            "plotly.js was not found", where=str(path), hint="pip install --force-reinstall plotly"
+        )
+    return path.read_bytes()
+
+
+@lru_cache(maxsize=1)
+def _embedded() -> dict[str, Any]:
+    """plotly.js for the inside of a page: gzip in base64, which the browser inflates itself."""
+    return {"gzip": base64.b64encode(gzip.compress(_plotly(), 9, mtime=0)).decode()}
+
+
+@lru_cache(maxsize=4)
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
