@@ -9,25 +9,15 @@ from hypothesis import strategies as st
 
 from gandoctor.interpret.families import FAMILIES, LOG2, Evidence, Form, infer
 from gandoctor.run import Values
+from tests.runs import LOSSES
 
-
-def softplus(x: Values) -> Values:
-    return np.logaddexp(0, x)
-
-
-# Family → (D's loss on reals, on fakes, G's loss), functions of D's raw outputs.
-LOSSES = {
-    "non-saturating": (lambda r: softplus(-r), softplus, lambda f: softplus(-f)),
-    "minimax": (lambda r: softplus(-r), softplus, lambda f: -softplus(f)),
-    "lsgan": (lambda r: (r - 1) ** 2, lambda f: f**2, lambda f: (f - 1) ** 2),
-    "hinge": (lambda r: np.maximum(0, 1 - r), lambda f: np.maximum(0, 1 + f), lambda f: -f),
-    "wgan": (lambda r: -r, lambda f: f, lambda f: -f),
-}
 BLIND = {"lsgan": 0.5}  # D's output where it cannot tell; 0 elsewhere
 SEEN = {"halves": True, "start": False, "said": {}}
 
 
-def game(family: str, gap: float, points: int = 300, batch: int = 64, seed: int = 0) -> tuple[Values, Values, Values]:
+def game(
+    family: str, gap: float, points: int = 300, batch: int = 64, seed: int = 0
+) -> tuple[Values, Values, Values]:
     """(D's loss, its fake half, G's loss) of a game whose outputs drift `gap` apart, float64 (points,)."""
     rng = np.random.default_rng(seed)
     grows = gap * np.linspace(0.1, 1, points)[:, None]
@@ -41,7 +31,12 @@ def game(family: str, gap: float, points: int = 300, batch: int = 64, seed: int 
 
 @pytest.mark.parametrize(
     ("family", "d", "g"),
-    [("non-saturating", 2 * LOG2, LOG2), ("minimax", 2 * LOG2, -LOG2), ("lsgan", 0.5, 0.25), ("hinge", 2.0, 0.0)],
+    [
+        ("non-saturating", 2 * LOG2, LOG2),
+        ("minimax", 2 * LOG2, -LOG2),
+        ("lsgan", 0.5, 0.25),
+        ("hinge", 2.0, 0.0),
+    ],
 )
 def test_lead_and_debt_are_0_at_equilibrium(family: str, d: float, g: float) -> None:
     form = Form(FAMILIES[family], 1.0, 1.0)
@@ -61,7 +56,9 @@ def test_debt_ends_at_1_where_g_saturates(family: str, g: float) -> None:
 
 @given(family=st.sampled_from(["non-saturating", "lsgan", "hinge"]), seed=st.integers(0, 99),
        centre=st.floats(-6, 6), spread=st.floats(0.01, 4))  # fmt: skip
-def test_no_outputs_whatever_lie_below_the_floor(family: str, seed: int, centre: float, spread: float) -> None:
+def test_no_outputs_whatever_lie_below_the_floor(
+    family: str, seed: int, centre: float, spread: float
+) -> None:
     fake = centre + spread * np.random.default_rng(seed).normal(size=64)
     _, d_fake, g = LOSSES[family]
     floor = FAMILIES[family].floor
@@ -93,7 +90,9 @@ def test_summed_sub_discriminators_scale_the_equilibrium() -> None:
 
 
 def test_an_unsure_family_takes_the_mildest_reading() -> None:
-    sure = infer(Evidence(np.full(100, 0.1), np.full(100, 3.0), None, False, False, {}, surely="non-saturating"))
+    sure = infer(
+        Evidence(np.full(100, 0.1), np.full(100, 3.0), None, False, False, {}, surely="non-saturating")
+    )
     assert len(sure.likely) == 2  # sum or mean: the log does not tell
     assert sure.lead(np.array([0.1]))[0] == pytest.approx(1 - 0.1 / LOG2)
 

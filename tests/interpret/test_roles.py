@@ -25,7 +25,9 @@ out/fake_std D.score_std.fake | samples/fake_std -.sample_std.fake | out/pair_ac
 weight_norm/G G.weight_norm | step_norm/D D.step_norm | lr_G G.lr | disc_factor -.other | loss1 -.other
 epoch -.progress | elapsed_time -.time | real_loss D.loss.real | l_d1 D.loss.total | kt -.balance.k
 """
-CASES = [tuple(case.strip().rsplit(" ", 1)) for line in NAMES.strip().splitlines() for case in line.split(" | ")]
+CASES = [
+    tuple(case.strip().rsplit(" ", 1)) for line in NAMES.strip().splitlines() for case in line.split(" | ")
+]
 
 
 @pytest.mark.parametrize(("tag", "role"), CASES)
