@@ -108,15 +108,27 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS and name != "latest-run")
+        skipped = _SKIPPED_FOLDERS | _SKIPPED_NAMES | _wandbs_own(Path(folder), files)
+        folders[:] = sorted(name for name in folders if name not in skipped and name != "latest-run")
         for name in sorted(files):
-            if name in _SKIPPED_NAMES or name.startswith("."):
+            if name in skipped or name.startswith("."):
                 continue
             count += 1
             if count > MAX_FILES:
                 problems.append(LogProblem(root, "", "too-many-files", f"only {MAX_FILES:,} were looked at"))
                 return
             yield Path(folder, name)
+
+
+def _wandbs_own(folder: Path, files: Sequence[str]) -> set[str]:
+    """What W&B writes about itself in a folder, and the console output that its log holds, too."""
+    if any(name.endswith(".wandb") for name in files):
+        return {"logs"}
+    if folder.name == "wandb":
+        return {name for name in files if name.startswith("debug") and name.endswith(".log")}
+    if folder.name == "files" and "output.log" in files and any(folder.parent.glob("*.wandb")):
+        return {"output.log"}
+    return set()
 
 
 def _recognise(path: Path, problems: list[LogProblem]) -> _Found | None:

@@ -49,6 +49,17 @@ def test_a_bare_number_is_named_by_its_folder(tmp_path: Path) -> None:
     assert read(path)[0].images == [ImageGrid("samples", 5474, path)]
 
 
+def test_images_of_wandb_are_left_to_its_log(tmp_path: Path) -> None:
+    for run in ("with", "without"):
+        folder = tmp_path / run / "files/media/images/deep"
+        folder.mkdir(parents=True)
+        (folder / "fake_3_2580a6ca7c968f8d7e47.png").write_bytes(PNG)
+    (tmp_path / "with/run-1.wandb").touch()
+    known = [path for path in tmp_path.rglob("*.png") if sniff(head_of(path))]
+    assert [path.relative_to(tmp_path).parts[0] for path in known] == ["without"]
+    assert read(known[0])[0].images == [ImageGrid("fake", 3, known[0])]
+
+
 def test_a_missing_file_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nothing"):
         read(tmp_path / "nothing.png")

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gandoctor.readers.head import head_of
+from gandoctor.readers.load import load_all
 from gandoctor.readers.wandb_log import read, read_histogram, sniff
 from gandoctor.run import ImageGrid, RunParts, Unit
 from tests.readers.wandb_file import BLOCK, config, field, history, item, log, metric, output, run
@@ -69,8 +70,8 @@ def test_history(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_records_of_plain_numbers_are_read_like_others(tmp_path: Path, values: dict[str, float]) -> None:
     """They take a short cut; an item that is no number bars it."""
-    flat = read_one(write(tmp_path, [history({"_step": 3, **values})]))
-    other = read_one(write(tmp_path, [history({"_step": 3, **values, "\0": "word"})]))
+    flat = read_one(write(tmp_path, [history({**values, "_step": 3})]))
+    other = read_one(write(tmp_path, [history({**values, "_step": 3, "\0": "word"})]))
     assert flat.problems == other.problems == []
     for one, two in zip(flat.series, other.series, strict=True):
         assert (one.tag, one.steps.tolist()) == (two.tag, [3])
@@ -277,3 +278,14 @@ def test_corpus(name: str, points: int) -> None:
     )
     assert (parts.settings["lr"].value, parts.settings["gan_mode"].value) == (0.0002, "vanilla")
     assert parts.problems[0].kind == "truncated"
+
+
+def test_a_folder_of_wandb_is_one_run(tmp_path: Path) -> None:
+    run_folder = tmp_path / "wandb/offline-run-20260101_000000-abc"
+    (run_folder / "files/media/images").mkdir(parents=True)
+    (run_folder / "logs").mkdir()
+    write(run_folder, losses(30))
+    for name in ("files/output.log", "logs/debug.log", "logs/debug-internal.log", "../debug.log"):
+        (run_folder / name).write_text("epoch: 1 d_loss: 0.5\nepoch: 2 d_loss: 0.25\n")
+    [loaded] = load_all(tmp_path)
+    assert set(loaded.series) == {"loss_D", "loss.G"}
