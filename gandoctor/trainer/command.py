@@ -49,11 +49,8 @@ def run(folder: Path, **options: Any) -> None:
     Raises UserError as `settings` and `train` do.
     """
     config = settings(**options)
-    import torch
-
     from gandoctor.trainer import train  # says what to install where torch is missing
 
-    torch.set_num_threads(1)  # these networks are too small for two: same numbers, less waiting
     truth = train(config, folder, progress=True)
     ill = f" with {config.fault}" if config.fault else ""
     print(

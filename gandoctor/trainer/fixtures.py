@@ -125,9 +125,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("fixtures"))
     parser.add_argument("--only", nargs="+", choices=[it.name for it in FIXTURES], metavar="NAME")
     options = parser.parse_args(arguments)
-    import torch
-
-    torch.set_num_threads(1)
     for fixture in FIXTURES:
         if options.only and fixture.name not in options.only:
             continue

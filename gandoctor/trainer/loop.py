@@ -60,6 +60,8 @@ def train_many(
             if config.log.config:
                 logs.write_config(config, folder)
             writers.append(logs.open_log(config, folder, files))
+        files.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)  # such small networks gain nothing from two, and sums keep their order
         measured = _play(game, configs, folders, writers, progress)
     seconds = time.perf_counter() - started
     truths = [_conclude(config, one, seconds) for config, one in zip(configs, measured, strict=True)]

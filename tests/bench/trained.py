@@ -127,11 +127,8 @@ def _same_shape(config: TrainConfig, shape: TrainConfig) -> TrainConfig:
 
 def train_group(job: tuple[Group, Path, int]) -> list[dict[str, Any]]:
     """Train one group into numbered folders; return its rows of the index."""
-    import torch
-
     from gandoctor.trainer.loop import train_many
 
-    torch.set_num_threads(1)
     group, root, first = job
     folders = [root / f"run{first + i:04d}" for i in range(len(group))]
     truths = train_many([config for config, _ in group], folders)

@@ -19,11 +19,6 @@ from gandoctor.trainer.logs import TAGS  # noqa: E402
 ALL_TAGS = {tag for tags in TAGS.values() for tag in tags}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def short(
     family: str = "ns", data: str = "ring8", fault: str = "", steps: int = 5, **log: Any
 ) -> TrainConfig:
