@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,6 +50,10 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     stretch = view.stretch(d.steps, frozen | blind, share=limits["share"].value, hold=0.8)
     if stretch is None:
         return
+    # The jitter of a point is that of its neighbours too: the game may have stopped half a window before.
+    at = int(np.searchsorted(d.steps, stretch.onset_interval[0]))
+    earliest = int(d.steps[max(at - _WINDOW // 2, 0)])
+    stretch = replace(stretch, onset_interval=(earliest, stretch.onset_interval[1]))
     inside = view.inside(stretch, d.steps)
     at_chance = abs(float(np.median(lead[inside]))) < 2 * limits["blind"].value
     quality, falls = _quality_falls(view, stretch)
@@ -123,7 +128,8 @@ def never_led(view: RunView, limits: Limits) -> Iterator[Finding]:
     chance, ever = limits["chance"], limits["ever"]
     if abs(float(np.median(lead))) > chance.value or float(np.max(lead)) > ever.value:
         return
-    stretch = Stretch(int(d.steps[0]), (int(d.steps[0]), int(d.steps[0])))
+    start = int(game.d.steps[0])
+    stretch = Stretch(start, (start, start))
     window = view.window(stretch)
     evidence = (
         Evidence(Kind.GAME, "|median lead of D|", abs(float(np.median(lead))), chance, d.tags, window),
