@@ -8,7 +8,8 @@ A module is an output if it has
     def write_files(diagnoses, path, *, lang="en", rules=None): ... # only where one stream is not enough
 
 `rules` are the texts by code, from `judge.rules.load_rules`; None means the package's own. Such a module
-imports what is heavy inside its functions, so that the table of formats costs nothing.
+imports what is heavy inside its functions, so that the table of formats costs little; modules whose name
+begins with "_" are no outputs.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ class Reporter(Protocol):
 def formats() -> dict[str, Reporter]:
     """Every output by the name of its format, in order of the names."""
     found: dict[str, Reporter] = {}
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"{__name__}.{info.name}")
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    for name in names:
+        module = importlib.import_module(f"{__name__}.{name}")
         if hasattr(module, "FORMAT"):
             found[module.FORMAT] = cast(Reporter, module)
     return dict(sorted(found.items()))

@@ -181,6 +181,22 @@ class LogNext(Struct, frozen=True):
     how: str
 
 
+class Departure(Struct, frozen=True):
+    """A setting that stands elsewhere than in the published one."""
+
+    usual: Scalar
+    own: Scalar
+
+
+class Baseline(Struct, frozen=True):
+    """The nearest published setting, and where this run departs from it, by the name of the setting."""
+
+    id: str
+    name: str
+    source: str
+    departures: dict[str, Departure]
+
+
 class Run(Struct, frozen=True):
     """One run. steps: first and last step of its log, in `unit`."""
 
@@ -202,6 +218,7 @@ class Run(Struct, frozen=True):
     prescription: tuple[Remedy, ...]
     best_snapshot: Snapshot | None
     known_at_step: int | None
+    baseline: Baseline | None
     problems: tuple[Problem, ...]
 
 

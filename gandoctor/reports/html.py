@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from gandoctor.errors import UserError
-from gandoctor.reports import contract, graph, rows, terminal, texts
+from gandoctor.reports import _graph, contract, rows, terminal, texts
 from gandoctor.reports.texts import at_step, clean, say
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gandoctor.judge.diagnosis import Diagnosis
     from gandoctor.judge.rules import Rule
-    from gandoctor.reports.figures import Figure, Line
+    from gandoctor.reports._figures import Figure, Line
     from gandoctor.run import Steps, Values
 
 FORMAT = "html"
@@ -96,7 +96,7 @@ def _only(report: contract.Report, place: int) -> contract.Report:
 
 def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str, Any]) -> str:
     """The page of one run. plotly: embedded, or beside the page."""
-    from gandoctor.reports.figures import figures
+    from gandoctor.reports._figures import figures
 
     lang = report.language
     run = _shown(report.runs[0])
@@ -107,7 +107,7 @@ def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str
         "span": run.steps,
         "selected": run.primary.id if run.primary else None,
         "words": {key: say(key, lang) for key in ("not-finite", "copied", "trend", "plots-old-browser")},
-        "axis": texts.unit_word(run.unit, "en") if lang == "en" else say("steps", lang),
+        "axis": say(f"axis-{run.unit}", lang),
     }
     return _page(
         "run.html",
@@ -115,8 +115,8 @@ def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str
         run=run,
         figures=_cleaned(_figure_rows(drawn, lang)),
         data=_json(data),
-        graph=graph.graph(run),
-        box=(graph.WIDTH, graph.HEIGHT),
+        graph=_graph.graph(run),
+        box=(_graph.WIDTH, _graph.HEIGHT),
         onset=terminal.onset_line(run, lang) if run.primary else "",
         family=terminal.family_line(run, diagnosis),
         when=lambda step: _when(diagnosis, step),
@@ -158,9 +158,8 @@ def _page(template: str, report: contract.Report, **values: Any) -> str:
     policy = f"'sha256-{_digest(_asset('report.js'))}' 'sha256-{_digest(_plotly().decode())}'"
     if values["plotly"].get("beside"):
         policy += " 'self' file:"
-    return _environment().get_template(template).render(
-        lang=lang, report=report, css=_asset("report.css"), js=_asset("report.js"), policy=policy, **words, **values
-    )  # fmt: skip
+    words |= {"css": _asset("report.css"), "js": _asset("report.js"), "policy": policy}
+    return _environment().get_template(template).render(lang=lang, report=report, **words, **values)
 
 
 @lru_cache(maxsize=1)
@@ -219,6 +218,7 @@ def _figure_rows(drawn: Sequence[Figure], lang: str) -> list[dict[str, Any]]:
                 "note": texts.sentences(note, lang),
                 "focus": figure.focus is not None,
                 "log": figure.positive,
+                "empty": figure.empty,
                 "names": [line.name for line in figure.lines],
             }
         )
@@ -228,18 +228,21 @@ def _figure_rows(drawn: Sequence[Figure], lang: str) -> list[dict[str, Any]]:
 def _figure_data(figure: Figure) -> dict[str, Any]:
     return {
         "id": figure.id,
+        "pair": clean(figure.pair),
         "lines": [_line_data(line) for line in figure.lines],
         "levels": [{"value": one.value, "network": one.network, "text": one.text} for one in figure.levels],
         "log": figure.log,
         "focus": figure.focus,
+        "empty": figure.empty,
     }
 
 
 def _line_data(line: Line) -> dict[str, Any]:
     data: dict[str, Any] = {
         "name": clean(line.name),
-        "network": line.network,
-        "second": line.second,
+        "tone": line.tone,
+        "dash": line.dash,
+        "hidden": line.hidden,
         "x": _packed(line.steps),
         "y": _packed(line.values),
         "broken": line.broken.tolist(),
@@ -267,6 +270,7 @@ def _mark(finding: contract.Finding) -> dict[str, Any]:
         "id": finding.id,
         "code": finding.code,
         "severity": finding.severity,
+        "pair": finding.subject.pair,
         "onset": finding.onset_step,
         "interval": finding.onset_interval,
         "end": finding.end_step,

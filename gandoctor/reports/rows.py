@@ -20,7 +20,7 @@ from gandoctor.reports.texts import encodable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gandoctor.judge.diagnosis import Change, Coverage, Diagnosis, Judged, Remedy, Snapshot
+    from gandoctor.judge.diagnosis import Baseline, Change, Coverage, Diagnosis, Judged, Remedy, Snapshot
     from gandoctor.run import Scalar
 
 Rules = Mapping[str, Rule]
@@ -67,6 +67,7 @@ def run_rows(diagnosis: Diagnosis, lang: str, rules: Rules) -> contract.Run:
         prescription=tuple(_remedy(one, lang, rules) for one in diagnosis.prescription),
         best_snapshot=None if diagnosis.best_snapshot is None else _snapshot(diagnosis.best_snapshot),
         known_at_step=diagnosis.known_at_step,
+        baseline=None if diagnosis.baseline is None else _baseline(diagnosis.baseline),
         problems=tuple(
             contract.Problem(_path(p.file), encodable(p.place), p.kind, encodable(p.message))
             for p in run.problems
@@ -229,6 +230,11 @@ def _snapshot(one: Snapshot) -> contract.Snapshot:
         value=cast(float | None, value),
         value_text=text,
     )
+
+
+def _baseline(one: Baseline) -> contract.Baseline:
+    departures = {d.knob: contract.Departure(_finite(d.usual)[0], _finite(d.own)[0]) for d in one.departures}
+    return contract.Baseline(one.id, one.name, one.source, departures)
 
 
 def _path(path: Path) -> str:

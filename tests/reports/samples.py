@@ -104,3 +104,67 @@ def handmade() -> Diagnosis:
 
 
 ALL = (healthy, failing, two_pairs, unknown, nothing, handmade)
+
+
+# --- runs for the figures --------------------------------------------------------------------------------
+
+
+def wgan() -> Diagnosis:
+    """A critic, whose loss has no equilibrium."""
+    return diagnose_run(
+        _run(
+            "wgan",
+            {
+                "critic_loss": -5 + _noise(1),
+                "g_loss": 2 + _noise(2),
+                "gradient_penalty": 0.1 + _noise(3, 0.01),
+            },
+        )
+    )
+
+
+def halves() -> Diagnosis:
+    """D's loss in two halves."""
+    values = {"d_loss_real": 0.6 + _noise(1), "d_loss_fake": 0.6 + _noise(2), "g_loss": 0.8 + _noise(3)}
+    return diagnose_run(_run("halves", values))
+
+
+def spike() -> Diagnosis:
+    """A long healthy run with one excursion to 5,000."""
+    steps = np.arange(4_000, dtype=np.int64)
+    noise = np.random.default_rng(1).normal(0, 0.05, len(steps))
+    run = Run(Path("runs/spike"), "spike")
+    for tag, level in (("loss_D", 1.2), ("loss_G", 0.8)):
+        values = level + noise
+        values[2_000] = 5_000
+        run.series[tag] = Series(tag, steps, values, steps, Path("runs/spike/log.csv"))
+    return diagnose_run(run)
+
+
+def layers(count: int) -> Diagnosis:
+    """Losses, and the gradient norm of many layers."""
+    norms = {f"D/layer{n}/grad_norm": 1 + _noise(n) for n in range(count)}
+    return diagnose_run(_run("layers", {"loss_D": 1.2 + _noise(1), "loss_G": 0.8 + _noise(2), **norms}))
+
+
+def chained() -> Diagnosis:
+    """The failing run with a chain that branches and joins: 201 → 301, 402, 101; 301 → 105; 402 → 105."""
+    base = failing()
+    codes = ("GD201", "GD301", "GD402", "GD101", "GD105")
+    judged = []
+    for place, code in enumerate(codes):
+        onset = 4_000 + 500 * place
+        stretch = Stretch(onset, (onset - 50, onset + 50), 19_000 if code == "GD402" else None)
+        evidence = Evidence(
+            Kind.GAME, "a statistic", 1.5, Threshold(f"{code}.x", 1, "units", "prior"), ("loss_D",)
+        )
+        judged.append(Judged(f"{code}-1", Finding(code, Severity.ERROR, stretch, (evidence,)), 0.9, "lab"))
+    edges = (
+        ("GD201", "GD301"),
+        ("GD201", "GD402"),
+        ("GD201", "GD101"),
+        ("GD301", "GD105"),
+        ("GD402", "GD105"),
+    )
+    chain = tuple((f"{cause}-1", f"{effect}-1") for cause, effect in edges)
+    return replace(base, findings=tuple(judged), primary=judged[0], chain=chain)

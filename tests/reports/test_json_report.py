@@ -52,7 +52,7 @@ def test_the_fields_of_the_contract_stand_there_by_name_and_in_order() -> None:
     run = run_of(samples.failing())
     named = (
         "path name verdict unit steps examined primary findings chain pairs loss_family facts roles coverage "
-        "log_next prescription best_snapshot known_at_step problems"
+        "log_next prescription best_snapshot known_at_step baseline problems"
     )
     assert list(run) == named.split()
     primary = "id code slug title severity confidence confidence_source onset_step onset_fraction message"
@@ -73,6 +73,8 @@ def test_a_failing_run_in_full() -> None:
     assert run["facts"]["lr_D"] == {"value": 0.001, "source": "config.json: lr_D"}
     assert run["roles"] == {"loss_D": "D.loss.total", "loss_G": "G.loss.total"}
     assert run["pairs"] == [{"name": "", "loss_family": run["loss_family"]}]
+    departures = {name: (one["usual"], one["own"]) for name, one in run["baseline"]["departures"].items()}
+    assert departures["lr_D"][1] == 0.001
     [problem] = run["problems"]
     assert list(problem.values()) == ["runs/failing/log.csv", "line 17", "bad-line", "7 fields, 5 expected"]
     knobs = {knob: change for remedy in run["prescription"] for knob, change in remedy["set"].items()}

@@ -54,19 +54,15 @@
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     return Array.from(new views[kind](bytes.buffer), (v) => (Number.isNaN(v) ? null : v));
   };
+  const tones = { D: "--net-d", G: "--net-g" };
   for (const figure of data.figures) {
-    const seen = {};
-    figure.lines.forEach((line, place) => {
+    for (const line of figure.lines) {
       line.x = unpack(line.x);
       line.y = unpack(line.y);
       if (line.trend) line.trend = { x: unpack(line.trend.x), y: unpack(line.trend.y) };
-      // D is blue and G is orange wherever they stand alone; dashed is the other side, or a second line.
-      const one = line.network === "D" ? "--net-d" : line.network === "G" ? "--net-g" : "";
-      const times = one ? (seen[one] = (seen[one] || 0) + 1) : 0;
-      line.color = one && times <= 2 ? one : `--c${3 + (place % 4)}`;
-      line.dash = line.second || times === 2 ? "5px,3px" : place > 5 ? "1px,3px" : "solid";
-      line.hidden = false;
-    });
+      line.color = tones[line.tone] || `--c${line.tone}`;
+      line.dash = { solid: "solid", dash: "6px,3px", dot: "2px,3px" }[line.dash];
+    }
     figure.full = false;
   }
 
@@ -102,10 +98,12 @@
     type: "rect", x0, x1, y0: 0, y1: 1, yref: "paper", layer: "below", fillcolor: fill, opacity, line: { width: 0 },
   });
 
+  const about = (finding, figure) => !finding.pair || !figure.pair || finding.pair === figure.pair;
+
   const shapes = (figure) => {
-    const made = data.findings.filter((one) => one.severity !== "info" && one !== selected)
+    const made = data.findings.filter((one) => one.severity !== "info" && one !== selected && about(one, figure))
       .map((one) => upright(one.onset, { opacity: 0.45 }));
-    if (selected) {
+    if (selected && about(selected, figure)) {
       const end = selected.end === null ? data.span[1] : selected.end;
       made.push(stretch(selected.onset, end, tone(selected), 0.09));
       made.push(stretch(...selected.interval, tone(selected), 0.16));
@@ -114,7 +112,7 @@
     for (const level of figure.levels) {
       made.push({
         type: "line", x0: 0, x1: 1, xref: "paper", y0: level.value, y1: level.value, layer: "below",
-        line: { width: 1.5, dash: "8px,4px", color: color(level.network === "D" ? "--net-d" : "--net-g") },
+        line: { width: 1.5, dash: "8px,4px", color: color(tones[level.network]) },
         opacity: 0.8,
       });
     }
@@ -122,23 +120,12 @@
   };
 
   const notes = (figure) => {
-    const made = [];
-    const log = figure.log;
-    const ordered = [...figure.levels].sort((a, b) => a.value - b.value);
-    ordered.forEach((level, place) => made.push({
-      xref: "paper", x: 1, xanchor: "right", y: log ? Math.log10(level.value) : level.value,
-      yanchor: place === 0 && ordered.length > 1 ? "top" : "bottom", showarrow: false, text: level.text,
-      font: { size: 11.5, color: color(level.network === "D" ? "--net-d" : "--net-g") },
-      bgcolor: color("--bg"), opacity: 0.92,
-    }));
-    if (selected) {
-      const late = selected.onset > data.span[0] + 0.7 * (data.span[1] - data.span[0]);
-      made.push({
-        x: selected.onset, xanchor: late ? "right" : "left", xshift: late ? -3 : 3, yref: "paper", y: 1,
-        yanchor: "top", showarrow: false, text: selected.code, font: { size: 11.5, color: tone(selected) },
-      });
-    }
-    return made;
+    if (!selected || !about(selected, figure)) return [];
+    const late = selected.onset > data.span[0] + 0.7 * (data.span[1] - data.span[0]);
+    return [{
+      x: selected.onset, xanchor: late ? "right" : "left", xshift: late ? -3 : 3, yref: "paper", y: 1,
+      yanchor: "top", showarrow: false, text: selected.code, font: { size: 11.5, color: tone(selected) },
+    }];
   };
 
   const decades = (figure) => {
@@ -168,6 +155,7 @@
       yaxis: {
         ...axis, fixedrange: true, type: figure.log ? "log" : "linear", exponentformat: "e", nticks: 6,
         ...(figure.log && decades(figure) > 1.5 ? { dtick: 1 } : {}),
+        showticklabels: !figure.empty,
         ...(focus ? { range: figure.log && focus[0] > 0 ? [low, Math.log10(focus[1])] : focus } : { autorange: true }),
       },
       yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
@@ -201,20 +189,30 @@
 
   const legend = (figure) => {
     const box = node(figure).querySelector(".legend");
+    const swatch = (stroke, dash) => {
+      const sign = document.createElement("span");
+      const dashes = dash === "solid" ? "" : ` stroke-dasharray="${dash.replaceAll("px", "")}"`;
+      sign.innerHTML = `<svg viewBox="0 0 22 10" aria-hidden="true"><path d="M0 5H22" fill="none" `
+        + `stroke="var(${stroke})" stroke-width="2"${dashes}/></svg>`;
+      return sign;
+    };
     figure.lines.forEach((line) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.setAttribute("aria-pressed", "true");
-      const dash = line.dash === "solid" ? "" : ` stroke-dasharray="${line.dash.replaceAll("px", "")}"`;
-      button.innerHTML = `<svg viewBox="0 0 18 10" aria-hidden="true"><path d="M0 5H18" fill="none" `
-        + `stroke="var(${line.color})" stroke-width="2.5"${dash}/></svg>`;
-      button.append(line.name);
+      button.setAttribute("aria-pressed", String(!line.hidden));
+      button.append(swatch(line.color, line.dash), line.name);
       button.addEventListener("click", () => {
         line.hidden = !line.hidden;
         button.setAttribute("aria-pressed", String(!line.hidden));
         draw(figure);
       });
       box.append(button);
+    });
+    figure.levels.forEach((level) => {
+      const entry = document.createElement("span");
+      entry.className = "level";
+      entry.append(swatch(tones[level.network], "8px,4px"), level.text);
+      box.append(entry);
     });
   };
 

@@ -1,7 +1,7 @@
 """From a diagnosis to the figures of the HTML report: which series go together, thinned for the eye.
 
 Nothing is judged here. Long series are thinned to the smallest and the largest value of each stretch, so
-that no spike is lost; over them lie the block medians that the detectors see.
+that no spike is lost; over them lie block medians.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ LINES = 48  # of one page
 _LINES_EACH = 10  # of one figure
 _METRICS = 6  # figures of quality metrics
 _BROKEN = 200  # marks of values that are not finite, a line
-_TREND_FROM = 400  # points from which the block medians are drawn over a line
+_TREND_FROM = 600  # points from which block medians are drawn over a line
+_TREND = 100  # of them
+_PALETTE = 4  # colours beside those of D and G
 _LOG_FROM = 200  # largest / smallest level from which a log scale shows more
 _FOCUS_FROM = 3  # times that all values are wider than the levels, from which spikes are cut off at first
 
@@ -36,17 +38,19 @@ class Line:
     """One series. steps, values: thinned, NaN where the line breaks. points: of the whole series.
 
     trend: its block medians, None where it is short. broken: steps at which it is not finite.
-    second: drawn dashed, as the other side of the line before (fake to real).
+    tone: "D" or "G" for the colour of a network, else a number of the palette. dash: "solid", "dash", "dot".
+    hidden: not drawn at first.
     """
 
     name: str
-    network: str
     points: int
     steps: Steps
     values: Values
     trend: Track | None
     broken: Steps
-    second: bool = False
+    tone: str
+    dash: str
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,13 @@ class Level:
 class Figure:
     """Series that are read together.
 
-    focus: the range of values to show first, None for all. log: whether a log scale shows more.
-    left_out: series of this kind that are not drawn.
+    pair: whose, "" where the run has one. log: whether a log scale shows more. focus: the range of values
+    to show first, None for all. left_out: series of this kind that are not drawn.
     """
 
     id: str
     title: str
+    pair: str
     lines: tuple[Line, ...]
     levels: tuple[Level, ...] = ()
     log: bool = False
@@ -85,9 +90,15 @@ class Figure:
         return sum(line.points for line in self.lines)
 
     @property
+    def empty(self) -> bool:
+        """Whether none of its values is finite."""
+        return not any(np.isfinite(line.values).any() for line in self.lines)
+
+    @property
     def positive(self) -> bool:
         """Whether a log scale can show it."""
-        return all(np.nanmin(line.values, initial=1.0) > 0 for line in self.lines)
+        least = [np.min(line.values, where=np.isfinite(line.values), initial=np.inf) for line in self.lines]
+        return not self.empty and bool(min(least) > 0)
 
 
 @dataclass
@@ -136,14 +147,14 @@ def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure, ...]:
 
 def _groups(view: RunView, used: set[str], lang: str) -> Iterator[_Group]:
     yield _losses(view, used, lang)
-    metrics = 0
     for name, quantities in _KINDS:
-        if name == "lr":  # metrics, each on its own scale, come before the settings
-            for tag in _unused(view, ("metric",), used):
-                metrics += 1
-                if metrics <= _METRICS:
-                    title = say("figure-metric", lang, metric=view.roles[tag].part or tag)
-                    yield _Group(f"metric-{metrics}", _titled(title, view), view, _take(view, [tag], used))
+        if name == "lr":  # metrics, each kind on its own scale, come before the settings
+            tags = _unused(view, ("metric",), used)
+            kinds = list(dict.fromkeys(view.roles[tag].part for tag in tags))
+            for kind in kinds[:_METRICS]:
+                title = say("figure-metric", lang, metric=kind)
+                mine = [tag for tag in tags if view.roles[tag].part == kind]
+                yield _Group(f"metric-{kind}", _titled(title, view), view, _take(view, mine, used))
         tags = _unused(view, quantities, used)
         tags.sort(key=lambda tag: (bool(view.roles[tag].layer), view.roles[tag].network))
         title = _titled(say(f"figure-{name}", lang), view)
@@ -201,8 +212,11 @@ def _titled(title: str, view: RunView) -> str:
 
 
 def _figure(group: _Group, points: int, most: int) -> Figure:
-    lines = tuple(_line(group.view, track, role, points) for track, role in group.tracks[:most])
-    lines = tuple(line for line in lines if line.points)
+    styles = _styles(group)
+    lines = tuple(
+        _line(group.view, track, points, style)
+        for (track, _), style in zip(group.tracks[:most], styles, strict=False)
+    )
     levels = tuple(group.levels)
     low, high = _range(lines, levels, whole=False)
     lowest, highest = _range(lines, levels, whole=True)
@@ -212,6 +226,7 @@ def _figure(group: _Group, points: int, most: int) -> Figure:
     return Figure(
         id=name,
         title=group.title,
+        pair=group.view.pair,
         lines=lines,
         levels=levels,
         log=bool(lowest > 0 and low * _LOG_FROM < high),
@@ -220,7 +235,38 @@ def _figure(group: _Group, points: int, most: int) -> Figure:
     )
 
 
-def _line(view: RunView, track: Track, role: Role | None, points: int) -> Line:
+def _styles(group: _Group) -> Iterator[tuple[str, str, bool]]:
+    """Tone, dash and whether hidden at first, for each track.
+
+    D and G have one colour each on the whole page. What D says of reals and of fakes is told apart by the
+    network that made them. Halves of D's loss are hidden where their sum is drawn.
+    """
+    taken: set[str] = set()
+    others = 0
+    for track, role in group.tracks:
+        network = group.view.roles[track.tags[0]].network
+        half = role is not None and role.quantity == "loss" and role.part in ("real", "fake")
+        if role is not None and role.quantity in _SIDED and role.part in ("real", "fake"):
+            yield (
+                "D" if role.part == "real" else "G",
+                "dot" if role.quantity.endswith("std") else "solid",
+                False,
+            )
+        elif group.id == "losses" and half and "D" in taken:
+            yield "D", "dash" if role is not None and role.part == "real" else "dot", True
+        elif network in ("D", "G") and network not in taken:
+            taken.add(network)
+            yield network, "solid", False
+        else:
+            dash = ("solid", "dash", "dot")[min(others // _PALETTE, 2)]
+            yield str(others % _PALETTE + 1), dash, False
+            others += 1
+
+
+_SIDED = ("score", "score_std", "accuracy", "sign_rate", "sample_std")
+
+
+def _line(view: RunView, track: Track, points: int, style: tuple[str, str, bool]) -> Line:
     """One track as it is drawn; a track of one tag keeps the gaps of its series."""
     series = [view.series[tag] for tag in track.tags]
     broken = np.unique(np.concatenate([one.steps[~np.isfinite(one.values)] for one in series]))
@@ -228,20 +274,22 @@ def _line(view: RunView, track: Track, role: Role | None, points: int) -> Line:
     steps, values = thin(*whole, points)
     return Line(
         name=" + ".join(track.tags),
-        network=role.network if role else _network(view, track),
         points=len(whole[0]),
         steps=steps,
         values=values,
-        trend=view.blocks(track) if len(track) > _TREND_FROM else None,
-        broken=broken[np.unique(np.linspace(0, len(broken) - 1, _BROKEN).astype(int))]
-        if len(broken)
-        else broken,
-        second=role is not None and role.part == "fake",
+        trend=view.blocks(track, _TREND) if len(track) > _TREND_FROM else None,
+        broken=_spread(broken, _BROKEN),
+        tone=style[0],
+        dash=style[1],
+        hidden=style[2],
     )
 
 
-def _network(view: RunView, track: Track) -> str:
-    return view.roles[track.tags[0]].network
+def _spread(steps: Steps, most: int) -> Steps:
+    """At most `most` of the steps, evenly chosen."""
+    if len(steps) <= most:
+        return steps
+    return steps[np.linspace(0, len(steps) - 1, most).astype(np.int64)]
 
 
 def _range(lines: Iterable[Line], levels: Iterable[Level], *, whole: bool) -> tuple[float, float]:
