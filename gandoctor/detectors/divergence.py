@@ -38,13 +38,15 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
     settled = size[late & (thin.steps <= first + 0.4 * (last - first))]
     if len(settled) < 8:
         return
-    base = max(float(np.median(settled)), 1e-3)
+    base = max(float(np.median(settled)), _unit(view, network))
     half = thin.steps >= first + 0.5 * (last - first)
     growing = trend_effect(thin.steps[half], np.log(size[half] + 1e-3 * base))
     level = limits["level"]
     scale = view.family
     natural = scale.best.d_equilibrium if network == "D" and scale.defined else None
-    beyond = natural is not None and float(np.median(size[late])) >= level.value * natural
+    # A loss that is huge from its first point may be a sum over an epoch: no growth, no divergence.
+    near = natural is not None and float(np.median(size[:3])) < limits["growth"].value * natural
+    beyond = near and natural is not None and float(np.median(size[late])) >= level.value * natural
     growth = limits["growth"]
     mask = size >= (level.value * natural if beyond and natural is not None else growth.value * base)
     stretch = view.stretch(thin.steps, mask, share=limits["share"].value)
@@ -53,7 +55,7 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
     window = view.window(stretch)
     reached = float(np.median(size[view.inside(stretch, thin.steps)]))
     evidence = [
-        Evidence(Kind.GAME, "loss / settled level", reached / base, growth, track.tags, window)
+        Evidence(Kind.GAME, "loss / settled level or unit", reached / base, growth, track.tags, window)
         if not beyond
         else Evidence(Kind.GAME, "loss / equilibrium", reached / (natural or 1.0), level, track.tags, window),
     ]
@@ -79,6 +81,19 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
         "GD101", Severity.ERROR if error else Severity.WARNING, stretch, tuple(evidence),
         view.subject(network, tag=track.tags[0]), params, overwhelming=error,
     )  # fmt: skip
+
+
+def _unit(view: RunView, network: str) -> float:
+    """What a loss of the network is measured in, so that a return from near 0 is no growth: D's equilibrium,
+    one debt of G; for a critic, and where G's loss may be weighted, next to nothing.
+    """
+    scale, game = view.family, view.game
+    if not scale.defined:
+        return 1e-3
+    if network == "D":
+        return scale.best.d_equilibrium or 1e-3
+    whole = game.alone and not game.weighted
+    return scale.best.family.debt_unit * scale.best.g_factor if whole else 1e-3
 
 
 @detector("GD103", needs=(D_LOSS,), min_points=50)
@@ -121,8 +136,8 @@ def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterat
     window = view.window(stretch)
     evidence = (
         Evidence(Kind.GAME, "largest spike / rolling median", size, limits["factor"], track.tags, window),
-        Evidence(Kind.GAME, "largest spike in MADs of log loss", float(rest[where].max() / noise * MAD_TO_SIGMA),
-                 limits["height"], track.tags, window),
+        Evidence(Kind.GAME, "largest spike in MADs of log loss", float(rest[where].max() / noise), limits["height"],
+                 track.tags, window),
     )  # fmt: skip
     params: dict[str, Param] = {"count": count, "tag": track.tags[0], "size": size}
     yield Finding(

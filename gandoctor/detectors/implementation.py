@@ -146,6 +146,64 @@ def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
     yield Finding("GD701", severity, stretch, evidence, view.subject("D"), params, overwhelming=lasting)
 
 
+@detector("GD701", needs=(G_LOSS, SCORES), min_points=40)
+def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a G loss that is the mean output on fakes with the wrong sign.
+
+    A critic's G loss is minus that mean, and so is the hinge loss's: exactly, up to the step between two
+    logged values. Means near 0 tell nothing: quiet.
+    """
+    game = view.game
+    if game.scale.forms and game.scale.certainty >= 0.6 and game.scale.best.family.least_g is None:
+        return
+    fake = view.part(SCORES, "fake")
+    steps, (g, f) = view.aligned(game.g, fake)
+    real = view.part(SCORES, "real")
+    if not len(steps) or (len(real) and families.probabilities(real.values, fake.values)):
+        return
+    size = np.maximum(np.abs(f), 1.0)
+    slack = limits["contradiction"].value
+    flipped = (np.abs(g - f) < slack * size) & (np.abs(g + f) > 2 * slack * size)
+    stretch = view.stretch(steps, flipped, share=0.5, hold=0.7)
+    if stretch is None:
+        return
+    share = float(np.mean(flipped))
+    tags = (*game.g.tags, *fake.tags)
+    evidence = Evidence(Kind.GAME, "share of points with G's loss at plus the mean output on fakes", share,
+                        limits["share"], tags, view.window(stretch))  # fmt: skip
+    params: dict[str, Param] = {"check": "sign", "share": share}
+    lasting = stretch.end is None
+    severity = Severity.ERROR if lasting else Severity.WARNING
+    yield Finding("GD701", severity, stretch, (evidence,), view.subject("G"), params, overwhelming=lasting)
+
+
+@detector("GD701", needs=(D_LOSS, G_LOSS), min_points=40)
+def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a G loss that starts at −0.69 and sinks far below what D's loss allows.
+
+    The saturating loss starts there too, but it is minus D's fake half, and D's loss grows with it.
+    """
+    game = view.game
+    steps, (d, g) = view.aligned(game.d, game.g)
+    if not game.alone or len(g) < 20:
+        return
+    early = float(np.median(g[: max(3, len(g) // 50)]))
+    d_early = float(np.median(d[: max(3, len(d) // 50)]))
+    if abs(early + families.LOG2) > 0.3 or d_early < 0.3:
+        return
+    mask = -g > 3 * np.abs(d) + 2
+    stretch = view.stretch(steps, mask, share=limits["share"].value, hold=0.7)
+    if stretch is None:
+        return
+    share = float(np.mean(mask))
+    evidence = Evidence(Kind.GAME, "share of points with G's loss far below minus D's", share, limits["share"],
+                        (*game.d.tags, *game.g.tags), view.window(stretch))  # fmt: skip
+    params: dict[str, Param] = {"check": "sign", "share": share}
+    lasting = stretch.end is None
+    severity = Severity.ERROR if lasting else Severity.WARNING
+    yield Finding("GD701", severity, stretch, (evidence,), view.subject("G"), params, overwhelming=lasting)
+
+
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=100)
 def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report cross-entropy losses confined to what σ(σ(x)) ∈ [0.5, 0.731] allows.

@@ -60,6 +60,7 @@ def penalty_dominates(view: RunView, limits: Limits) -> Iterator[Finding]:
 
     Its transient at the start, and a small loss near equilibrium beside a small penalty, are usual: it must
     hold for half of the steps after warm-up, and the penalty must be as large as the equilibrium (or 1).
+    A steep D makes a usual weight weigh much: only a weight out of the usual makes it a warning.
     """
     d, penalty = view.blocks(view.game.d), view.blocks(view.get(PENALTY))
     steps, (loss, cost) = view.aligned(d, penalty)
@@ -73,4 +74,11 @@ def penalty_dominates(view: RunView, limits: Limits) -> Iterator[Finding]:
     tags = (*d.tags, *penalty.tags)
     evidence = Evidence(Kind.GAME, "penalty / size of D's loss", value, bound, tags, view.window(stretch))
     params: dict[str, Param] = {"value": value, "target": bound.value}
-    yield Finding("GD604", Severity.WARNING, stretch, (evidence,), view.subject("D"), params)
+    weight = view.facts.get("penalty_weight")
+    large = (
+        weight is not None
+        and isinstance(weight.value, int | float)
+        and weight.value >= limits["weight"].value
+    )
+    severity = Severity.WARNING if large else Severity.INFO
+    yield Finding("GD604", severity, stretch, (evidence,), view.subject("D"), params)

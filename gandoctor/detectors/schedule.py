@@ -39,6 +39,32 @@ def rates_out_of_the_usual(view: RunView, limits: Limits) -> Iterator[Finding]:
         yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(network), params)
 
 
+@detector("GD703", needs=(ANY,), min_points=40)
+def rates_far_apart(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report learning rates of D and G that lie further apart than any published setting has them.
+
+    Two time scales are usual (D up to 4 times G's rate, or G's up to 4 times D's): quiet.
+    """
+    ratio = view.facts.get("lr_ratio")
+    if ratio is None or not isinstance(ratio.value, int | float) or ratio.value <= 0:
+        return
+    apart = max(ratio.value, 1 / ratio.value)
+    bound = limits["apart"]
+    if apart <= bound.value:
+        return
+    first, _ = view.span
+    stretch = Stretch(first, (first, first))
+    evidence = Evidence(Kind.CONFIGURATION, f"lr_D / lr_G, either way ({ratio.source})", apart, bound, (),
+                        view.window(stretch))  # fmt: skip
+    slow = "lr_G" if ratio.value > 1 else "lr_D"
+    params: dict[str, Param] = {
+        "knob": slow,
+        "value": float(ratio.value),
+        "usual": "lr_D / lr_G from 0.25 to 4",
+    }
+    yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(slow[-1]), params)
+
+
 @detector("GD703", needs=(G_LR,), min_points=20)
 def g_rate_is_gone(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report a learning rate of G that fell to nothing long before the end."""

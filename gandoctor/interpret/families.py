@@ -34,7 +34,7 @@ class Family:
     starved: G's debt at which G gets no useful answer from D, None where debt has no natural end.
     g_low, g_high, d_low, d_high: the range of G's loss and of D's (sum of halves); medians
         outside speak against the family. least_d: the least D loss for mean raw outputs on reals and on
-        fakes (Jensen's inequality). floor: the least fake half of D for a value of G's loss.
+        fakes (Jensen's inequality). least_g: the least G loss for a mean raw output on fakes. floor: the least fake half of D for a value of G's loss.
     saturates: whether G's debt ends at 1, the loss of a perfect D.
     """
 
@@ -48,6 +48,7 @@ class Family:
     d_low: float
     d_high: float
     least_d: Callable[[Values, Values], Values] | None = None
+    least_g: Callable[[Values], Values] | None = None
     floor: Callable[[Values], Values] | None = None
     saturates: bool = False
 
@@ -83,6 +84,19 @@ def _critic_of(real: Values, fake: Values) -> Values:
     return fake - real  # exactly, but for the penalty, which is never negative
 
 
+def _bce_g_of(fake: Values) -> Values:
+    return np.logaddexp(0, -fake)
+
+
+def _lsgan_g_of(fake: Values) -> Values:
+    least: Values = (fake - 1) ** 2
+    return least
+
+
+def _minus_of(fake: Values) -> Values:
+    return -fake  # exactly
+
+
 def _relativistic_of(real: Values, fake: Values) -> Values:
     return np.logaddexp(0, fake - real)
 
@@ -91,14 +105,14 @@ _INF = float("inf")
 FAMILIES = {
     family.name: family
     for family in (
-        Family("non-saturating", 0.47, LOG2, LOG2, LOG2, 0, _INF, 0, _INF, _bce_of, _bce_floor),
-        Family("minimax", 0.04, LOG2, -LOG2, LOG2, -_INF, 0, 0, _INF, _bce_of, None, True),
+        Family("non-saturating", 0.47, LOG2, LOG2, LOG2, 0, _INF, 0, _INF, _bce_of, _bce_g_of, _bce_floor),
+        Family("minimax", 0.04, LOG2, -LOG2, LOG2, -_INF, 0, 0, _INF, _bce_of, None, None, True),
         # Outputs of a least-squares D leave [0, 1] a little: its losses do not leave [0, 1.5].
-        Family("lsgan", 0.20, 0.25, 0.25, 0.75, 0, 1.5, 0, 2.0, _lsgan_of, _lsgan_floor, True),
-        Family("hinge", 0.08, 1.0, 0.0, 1.0, -_INF, _INF, 0, _INF, _hinge_of, _hinge_floor),
-        Family("wgan", 0.06, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of),
-        Family("wgan-gp", 0.09, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of),
-        Family("relativistic", 0.004, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF, _relativistic_of, _bce_floor),
+        Family("lsgan", 0.20, 0.25, 0.25, 0.75, 0, 1.5, 0, 2.0, _lsgan_of, _lsgan_g_of, _lsgan_floor, True),
+        Family("hinge", 0.08, 1.0, 0.0, 1.0, -_INF, _INF, 0, _INF, _hinge_of, _minus_of, _hinge_floor),
+        Family("wgan", 0.06, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of, _minus_of),
+        Family("wgan-gp", 0.09, None, 0.0, 1.0, -_INF, _INF, -_INF, _INF, _critic_of, _minus_of),
+        Family("relativistic", 0.004, LOG2 / 2, LOG2, LOG2, 0, _INF, 0, _INF, _relativistic_of, None, _bce_floor),
         # SRGAN code with L_D = 1 − D(x) + D(G(z)): 1 at chance, 0 for a perfect D; linear, no logs.
         Family("srgan-linear", 0.005, 0.5, 0.5, 0.5, -_INF, _INF, 0, 2.0, saturates=True),
         # Boundary equilibrium (Berthelot 2017, arXiv:1703.10717): losses of an autoencoder, known by
@@ -316,7 +330,7 @@ def _ranges(form: Form, seen: Evidence) -> float:
             negative = family.name != "began"
             score -= 8.0 * (negative and low >= 0) + 3.0 * (negative and mid > RESOLUTION)
         if family.d_half is not None:  # for long worse than blind: not the level of this form
-            score -= 4.0 * (mid > 2.7 * family.d_half)
+            score -= 4.0 * (mid > 2.7 * family.d_half) + 12.0 * (mid > 40 * family.d_half)
     if seen.g is not None and len(seen.g):
         low, mid, high = np.quantile(seen.g / form.g_factor, (0.02, 0.5, 0.98))
         score -= 12.0 * (low < family.g_low - RESOLUTION) + 8.0 * (mid > family.g_high)
