@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gandoctor.findings import Severity
+from gandoctor.findings import Param, Severity
 from gandoctor.interpret.view import RunView
 from gandoctor.judge.diagnosis import Judged, Remedy
-from gandoctor.judge.rules import Rule, applies, fill
+from gandoctor.judge.rules import RemedyRule, Rule, applies, fill
 from gandoctor.run import Scalar
 
 MOST = 12
@@ -41,11 +41,24 @@ def prescribe(
             continue
         view = next((v for v in views if v.pair == one.finding.subject.pair), views[0])
         facts = facts_for(view)
-        for remedy in [r for r in rules[code].remedies if applies(r, facts)][:_PER_SYMPTOM]:
+        suited = [remedy for remedy in rules[code].remedies if applies(remedy, facts)]
+        ranked = sorted((_rank(r, one.finding.params, facts), n) for n, r in enumerate(suited))
+        for _, n in ranked[:_PER_SYMPTOM]:
+            remedy = suited[n]
             if (code, remedy.id) not in seen:
                 seen.add((code, remedy.id))
                 chosen.append(Remedy(remedy.id, code, fill(remedy, facts), params=dict(one.finding.params)))
     return tuple(chosen[:MOST])
+
+
+def _rank(remedy: RemedyRule, params: Mapping[str, Param], facts: Mapping[str, Scalar]) -> int:
+    """Order before the prior rank: remedies for what this finding shows, then those whose conditions are
+    known to hold, then those that merely are not excluded, then those for something else.
+    """
+    shown = {params.get("check"), params.get("knob")}
+    if remedy.checks:
+        return 0 if shown & set(remedy.checks) else 3
+    return 2 if any(facts.get(name) in (None, "unknown") for name in remedy.when) else 1
 
 
 def facts_for(view: RunView) -> dict[str, Scalar]:

@@ -19,6 +19,7 @@
     set = {lr_D = "lr_D / 4"}                # knobs: a literal, or a fact or number, op, number
     when = {lr_ratio = {min = 1.0}}          # facts of the run that must hold ...
     not_when = {spectral_norm = [true]}      # ... and any of which excludes it
+    checks = ["swapped-labels"]              # optional: the `check` or `knob` of a finding that it answers
     references = ["Heusel et al. 2017, arXiv:1706.08500"]
     snippet = "..."                          # optional Python
 
@@ -101,6 +102,7 @@ class RemedyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     set: dict[str, Value] = {}
     when: dict[str, Condition] = {}
     not_when: dict[str, Condition] = {}
+    checks: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     snippet: str = ""
 
