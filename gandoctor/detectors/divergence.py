@@ -85,11 +85,15 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
 
 def _unit(view: RunView, network: str) -> float:
     """What a loss of the network is measured in, so that a return from near 0 is no growth: D's equilibrium,
-    one debt of G; for a critic, and where G's loss may be weighted, next to nothing.
+    one debt of G; beside a critic, whose outputs drift freely together, the distance it sees; where G's loss
+    may be weighted, next to nothing.
     """
     scale, game = view.family, view.game
     if not scale.defined:
-        return 1e-3
+        first, last = view.span
+        early = view.after_warm_up(game.d.steps) & (game.d.steps <= first + 0.4 * (last - first))
+        distance = float(np.median(np.abs(game.d.values[early]))) if network == "G" and early.any() else 0.0
+        return max(distance, 1e-3)
     if network == "D":
         return scale.best.d_equilibrium or 1e-3
     whole = game.alone and not game.weighted
