@@ -17,6 +17,7 @@ class Severity(IntEnum):
 
     @property
     def slug(self) -> str:
+        """Its name in outputs: "info", "warning", "error"."""
         return self.name.lower()
 
 

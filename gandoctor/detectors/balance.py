@@ -226,7 +226,10 @@ def g_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
     tags = (*game.d.tags, *game.g.tags)
     low = float(np.median(rest[inside]))
     evidence = (
-        _evidence(view, "share of steps with D blind and G far below its equilibrium", stretch.share, limits["share"], tags, stretch),
+        _evidence(
+            view, "share of steps with D blind and G far below its equilibrium", stretch.share, limits["share"], tags,
+            stretch,
+        ),
         _evidence(view, "median L_G / equilibrium", low, limits["fooled"], tags, stretch),
     )  # fmt: skip
     params = {"lead": float(np.median(lead[inside])), "debt": low, "share": stretch.share}

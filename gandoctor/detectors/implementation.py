@@ -135,7 +135,8 @@ def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
     evidence = (
         Evidence(Kind.GAME, "share of points below the bound", float(np.mean(mask)), limits["share"], tags,
                  view.window(stretch)),
-        Evidence(Kind.GAME, "median shortfall of D's loss", float(np.median(short[mask])), limits["contradiction"], tags, view.window(stretch)),
+        Evidence(Kind.GAME, "median shortfall of D's loss", float(np.median(short[mask])), limits["contradiction"], tags,
+                 view.window(stretch)),
     )  # fmt: skip
     params: dict[str, Param] = {
         "check": "swapped-labels" if fits else "jensen",

@@ -10,7 +10,7 @@ from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
 from gandoctor.interpret.view import ANY, RunView
 from gandoctor.run import Series
-from gandoctor.stats import MAD_TO_SIGMA, mad
+from gandoctor.stats import MAD_TO_SIGMA, Mask, mad
 from gandoctor.thresholds import Limits
 
 _KINDS = {
@@ -33,15 +33,20 @@ def non_finite(view: RunView, limits: Limits) -> Iterator[Finding]:
             sick.append((int(one.steps[np.argmax(bad)]), tag, one, bad))
     if not sick:
         return
-    sick.sort(key=lambda item: (item[0], item[1]))
-    # The series that ends non-finite tells most; else the one that fell ill first.
-    ended = [item for item in sick if item[3][-1]]
-    onset, tag, one, bad = (ended or sick)[0]
+
+    def skips(tag: str, bad: Mask) -> bool:
+        """Whether the odd step was skipped for an overflow, as dynamic loss scaling does; the last one too."""
+        odd = float(bad.mean()) <= limits["recovers"].value
+        return _KINDS[view.roles[tag].quantity] is Kind.GRADIENTS and odd and not bad[-2:].all()
+
+    # The series that ends non-finite tells most, the first of them to do so; else the one that fell ill first.
+    ended = [
+        (_last_good(one, bad), tag, one, bad) for _, tag, one, bad in sick if bad[-1] and not skips(tag, bad)
+    ]
+    onset, tag, one, bad = min(ended or sick, key=lambda item: (skips(item[1], item[3]), item[0], item[1]))
     share = float(bad.mean())
     kind = _KINDS[view.roles[tag].quantity]
     forever = bool(ended)
-    if forever:
-        onset = _last_good(one, bad)
     end = None if forever else int(one.steps[len(bad) - 1 - int(np.argmax(bad[::-1]))])
     before = int(one.steps[max(int(np.searchsorted(one.steps, onset)) - 1, 0)])
     stretch = Stretch(onset, (before, onset), end, share)
@@ -50,7 +55,7 @@ def non_finite(view: RunView, limits: Limits) -> Iterator[Finding]:
         params["precursor"] = precursor
     evidence = Evidence(kind, "share of points that are not finite", share, limits["recovers"], (tag,),
                         view.window(stretch))  # fmt: skip
-    skipped = kind is Kind.GRADIENTS and share <= limits["recovers"].value
+    skipped = skips(tag, bad)
     at_start = np.count_nonzero(bad) == 1 and bad[0] and len(bad) > 1
     severity = (
         Severity.ERROR

@@ -33,8 +33,10 @@ class Family:
     g: G's loss at equilibrium. debt_unit: what one unit of debt is in G's loss.
     starved: G's debt at which G gets no useful answer from D, None where debt has no natural end.
     g_low, g_high, d_low, d_high: the range of G's loss and of D's (sum of halves); medians
-        outside speak against the family. least_d: the least D loss for mean raw outputs on reals and on
-        fakes (Jensen's inequality). least_g: the least G loss for a mean raw output on fakes. floor: the least fake half of D for a value of G's loss.
+        outside speak against the family.
+    least_d: the least D loss for mean raw outputs on reals and on fakes (Jensen's inequality).
+    least_g: the least G loss for a mean raw output on fakes.
+    floor: the least fake half of D for a value of G's loss.
     saturates: whether G's debt ends at 1, the loss of a perfect D.
     """
 

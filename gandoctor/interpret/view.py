@@ -398,7 +398,7 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
     real_score, fake_score = view.part(SCORES, "real"), view.part(SCORES, "fake")
     if len(d) and judged and len(g):
         tracks = [d, g] + ([fake] if halves and len(fake) else [])
-        steps, values = view.aligned(*tracks)
+        _, values = view.aligned(*tracks)
         d_values, g_values = values[0], values[1]
         fake_values = values[2] if len(tracks) == 3 else None
     elif len(d):
