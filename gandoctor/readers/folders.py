@@ -1,9 +1,9 @@
 """To which run a folder belongs: what writers make inside a run joins it.
 
-    exp/events…  exp/validation/events…  exp/1712345678.12/events… (hparams)     one run: exp
-    exp/events…  exp/loss_D/events…  exp/loss_G/events… (add_scalars)             one run: exp
-    exp/data/errD/events…  exp/data/errG/events… (torch-mimicry, a folder a tag)  one run: exp
-    runs/a/events…  runs/b/log.csv                                                two runs
+exp/events…  exp/validation/events…  exp/1712345678.12/events… (hparams)     one run: exp
+exp/events…  exp/loss_D/events…  exp/loss_G/events… (add_scalars)             one run: exp
+exp/data/errD/events…  exp/data/errG/events… (torch-mimicry, a folder a tag)  one run: exp
+runs/a/events…  runs/b/log.csv                                                two runs
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _KEPT = re.compile(
     r"|stats?|losses)",
     re.IGNORECASE,
 )
-_SILENT = re.compile(r"(train|training|data|\d{9,}\.\d+)", re.IGNORECASE)  # say nothing of a tag
-_HPARAMS = re.compile(r"\d{9,}\.\d+")  # add_hparams names its folder by the time
+# add_hparams names its folder by the time; Hugging Face puts a copy of the log beside each checkpoint.
+_INNER = re.compile(r"\d{9,}\.\d+|checkpoint[-_]\d+", re.IGNORECASE)
+_SILENT = re.compile(rf"train|training|data|{_INNER.pattern}", re.IGNORECASE)  # say nothing of a tag
 _UNSAFE = re.compile(r"[^-/\w.]")  # what tensorboardX writes as "_" in a tag
 _RUN_NAME = re.compile(r"\d|run|exp|trial|seed|fold|version", re.IGNORECASE)
 
@@ -105,13 +106,14 @@ class Folders:
             return None
         parent = folder.parent
         above_logs = parent in self._logs
-        if _HPARAMS.fullmatch(folder.name) or (above_logs and _KEPT.fullmatch(folder.name)):
+        if _INNER.fullmatch(folder.name) or (above_logs and _KEPT.fullmatch(folder.name)):
             return parent
         if _PHASE.fullmatch(folder.name) and (above_logs or self._only_phases(parent)):
             return parent
-        if folder in self._logs and self._is_metric(folder):
+        writer = self._writer(folder)
+        if writer is None and folder in self._logs and self._is_metric(folder):
             return parent.parent if parent.name == "data" and parent != self._base else parent
-        return self._writer(folder)
+        return writer
 
     def _only_phases(self, parent: Path) -> bool:
         """Whether a folder without logs holds nothing but parts of the data: a lone `test` is a run."""
@@ -170,7 +172,7 @@ def add_scalars(tag: str, inner: PurePath) -> str | None:
     for said, end in ((name, "_"), (_UNSAFE.sub("_", name), "/")):
         start = (tag.replace("/", "_") if end == "_" else tag) + end
         if said.startswith(start) and len(said) > len(start):
-            return f"{tag}/{said[len(start) :]}"
+            return f"{tag}/{name[len(start) :]}"  # `said` is as long as `name`
     return None
 
 

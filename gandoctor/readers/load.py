@@ -1,8 +1,8 @@
 """Finds the runs below a path, reads their files, and joins the parts into runs.
 
-Where a run begins: at a folder that has a scalar log of its own. Images, checkpoints and
-configuration belong to the nearest such folder above; with none above and one below, to that one.
-Folders that writers make inside a run (`train`, `eval`, hparams, `add_scalars`) join their parent.
+Where a run begins: at a folder that has a scalar log of its own (`folders.py`). Images, checkpoints
+and configuration belong to the nearest such folder above; with none above and one below, to that one;
+where there is no log at all, to one run. `joining.py` makes runs of what the files of a folder hold.
 """
 
 from __future__ import annotations
@@ -11,27 +11,40 @@ import importlib
 import os
 import pkgutil
 import re
+import stat
+import traceback
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import gandoctor.readers as package
 from gandoctor.errors import UserError
+from gandoctor.readers.folders import Folders
 from gandoctor.readers.head import Head, head_of
-from gandoctor.readers.sessions import join
+from gandoctor.readers.joining import Part, join
 from gandoctor.run import LogProblem, Run, RunParts
 
-# Folders that writers make inside a run. hparams folders are named by time(): "1712345678.12".
-_INNER = re.compile(r"^(train|training|val|valid|validation|eval|test|metrics|scalars|\d{9,}\.\d+)$", re.I)
 # Files that are never a log, and our own measured truth, which a diagnosis must not see.
-_SKIPPED_NAMES = frozenset({"truth.json", "gandoctor.toml"})
-_SKIPPED_FOLDERS = frozenset(
-    {".git", ".hg", ".svn", "__pycache__", "node_modules", "site-packages", ".venv", ".ipynb_checkpoints"}
+_SKIPPED_NAMES = frozenset(
+    {"truth.json", "gandoctor.toml", "__pycache__", "node_modules", "site-packages", "latest-run"}
+)
+_HIDDEN_KEPT = frozenset({".hydra"})  # holds the configuration of a run
+# Names that say nothing of the run: then its folder's name is the better one.
+_PLAIN_NAME = re.compile(
+    r"(events\.out\.tfevents.*|(?:(?:loss|train|training|metrics?|output|console)[-_]?)?(?:log|logs|history|stats)"
+    r"|metrics?|losses|loss|train|training|stats|progress|output|results?|nohup|trainer_state)",
+    re.IGNORECASE,
+)
+_PLAIN_FOLDER = re.compile(
+    r"(samples?|images?|imgs?|fakes?|generated|checkpoints?|ckpts?|weights|models?|logs?|tensorboard|data)",
+    re.IGNORECASE,
 )
 MAX_FILES = 1_000_000
+
+T = TypeVar("T")
 
 
 class Reader(Protocol):
@@ -48,22 +61,35 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    path: Path
-    reader: Reader
+class RunFiles:
+    """The files of one run's folder, found and not read yet; a process can hand it to another.
 
-    @property
-    def kind(self) -> str:
-        return self.reader.KIND
+    path: the folder, or the one file. name: of the run. inside: what the name of a run that is one file
+    of the folder begins with. files: (path, name of its reader module).
+    """
+
+    path: Path
+    name: str
+    inside: str = ""
+    files: tuple[tuple[Path, str], ...] = ()
+    problems: tuple[LogProblem, ...] = ()
+
+
+@dataclass(slots=True)
+class _Finding:
+    """What the search has found so far."""
+
+    files: list[tuple[Path, str]] = field(default_factory=list)
+    problems: list[LogProblem] = field(default_factory=list)
 
 
 @lru_cache(maxsize=1)
-def readers() -> tuple[Reader, ...]:
-    """Every reader module, those with the surest signature first."""
+def readers() -> Mapping[str, Reader]:
+    """Every reader module by its name, those with the surest signature first."""
     names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
-    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
-    known = [module for module in modules if hasattr(module, "sniff") and hasattr(module, "read")]
-    return tuple(sorted(known, key=lambda module: (module.ORDER, module.__name__)))
+    modules = {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
+    known = [name for name, module in modules.items() if hasattr(module, "sniff") and hasattr(module, "read")]
+    return {name: modules[name] for name in sorted(known, key=lambda name: (modules[name].ORDER, name))}
 
 
 def load_all(path: str | Path) -> list[Run]:
@@ -71,136 +97,190 @@ def load_all(path: str | Path) -> list[Run]:
 
     Raises UserError if the path does not exist or cannot be read.
     """
+    return [run for found in find_runs(path) for run in load_run(found)]
+
+
+def find_runs(path: str | Path) -> list[RunFiles]:
+    """The runs at or below `path` with their files, sorted by path, none of them read.
+
+    Raises UserError if the path does not exist or cannot be read.
+    """
     root = Path(path)
-    if not root.exists():
-        raise UserError("no such file or directory", where=str(path))
-    problems: list[LogProblem] = []
-    files = [root] if root.is_file() else list(_walk(root, problems))
-    found = [known for file in files if (known := _recognise(file, problems)) is not None]
-    runs = [
-        run
-        for folder, members in sorted(_grouped(root, found).items())
-        for run in _runs_of(folder, members, problems)
-    ]
-    if runs:
-        runs[0].problems.extend(problems)
-    elif problems:
-        runs = [Run(root, root.name, problems=problems)]
-    return runs
+    finding = _Finding()
+    is_file = _is_file(root)
+    for file in [root] if is_file else _walk(root, finding.problems):
+        reader = _recognise(file, finding.problems)
+        if reader is not None:
+            finding.files.append((file, reader))
+    return _grouped(root, is_file, finding)
+
+
+def load_run(found: RunFiles) -> list[Run]:
+    """Read the files of one folder: one run, or several where training began anew."""
+    problems = list(found.problems)
+    read: list[Part] = []
+    for path, name in found.files:
+        reader = readers()[name]
+        parts = _guarded(path, problems, lambda path=path, reader=reader: reader.read(path))  # type: ignore[misc]
+        read += [(path, reader.KIND, one) for one in parts or ()]
+    return join(found.path, found.name, found.inside, read, problems)
+
+
+def _is_file(root: Path) -> bool:
+    """Whether a path is a file (and not a folder). Raises UserError if it is neither, or cannot be read."""
+    try:
+        mode = os.stat(root).st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(root).close()
+            return False
+        if not stat.S_ISREG(mode):
+            raise UserError("neither a file nor a folder", where=str(root))
+        root.open("rb").close()
+    except FileNotFoundError as fault:
+        raise UserError("no such file or directory", where=str(root)) from fault
+    except OSError as fault:
+        raise UserError(f"cannot be read: {fault.strerror or fault}", where=str(root)) from fault
+    except ValueError as fault:  # a NUL in the name
+        raise UserError("no such file or directory", where=ascii(str(root))) from fault
+    return True
+
+
+# --- the search ------------------------------------------------------------------------------------------
 
 
 def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
-    """Every file below a folder, in a stable order. Follows links, but no folder twice."""
-    seen: set[tuple[int, int]] = set()
+    """Every file below a folder, in a stable order.
+
+    A link to what lies inside `root`, or to a folder above it, adds nothing; other links are followed once.
+    """
+    inside = os.path.realpath(root)
+    seen: set[str] = set()
+    folders = [str(root)]
     count = 0
-
-    def unreadable(fault: OSError) -> None:
-        place = Path(fault.filename) if fault.filename else root
-        problems.append(LogProblem(place, "", "unreadable", fault.strerror or str(fault)))
-
-    for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
+    while folders:
+        folder = folders.pop()
         try:
-            status = os.stat(folder)
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as fault:
-            unreadable(fault)
+            problems.append(LogProblem(Path(folder), "", "unreadable", fault.strerror or str(fault)))
             continue
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        skipped = _SKIPPED_FOLDERS | _SKIPPED_NAMES | _wandbs_own(Path(folder), files)
-        folders[:] = sorted(name for name in folders if name not in skipped and name != "latest-run")
-        for name in sorted(files):
-            if name in skipped or name.startswith("."):
+        below = []
+        skipped = _SKIPPED_NAMES | _wandbs_own(Path(folder), [entry.name for entry in entries])
+        for entry in entries:
+            hidden = entry.name.startswith(".") and entry.name not in _HIDDEN_KEPT
+            if hidden or entry.name in skipped:
                 continue
-            count += 1
-            if count > MAX_FILES:
-                problems.append(LogProblem(root, "", "too-many-files", f"only {MAX_FILES:,} were looked at"))
-                return
-            yield Path(folder, name)
+            if entry.is_symlink() and not _is_new(entry.path, inside, seen):
+                continue
+            if entry.is_dir():
+                below.append(entry.path)
+            elif entry.is_file():
+                count += 1
+                if count > MAX_FILES:
+                    message = f"only {MAX_FILES:,} files were looked at"
+                    problems.append(LogProblem(root, "", "too-many-files", message))
+                    return
+                yield Path(entry.path)
+        folders += reversed(below)
 
 
-def _wandbs_own(folder: Path, files: Sequence[str]) -> set[str]:
+def _wandbs_own(folder: Path, names: Sequence[str]) -> set[str]:
     """What W&B writes about itself in a folder, and the console output that its log holds, too."""
-    if any(name.endswith(".wandb") for name in files):
+    if any(name.endswith(".wandb") for name in names):
         return {"logs"}
     if folder.name == "wandb":
-        return {name for name in files if name.startswith("debug") and name.endswith(".log")}
-    if folder.name == "files" and "output.log" in files and any(folder.parent.glob("*.wandb")):
+        return {name for name in names if name.startswith("debug") and name.endswith(".log")}
+    if folder.name == "files" and "output.log" in names and any(folder.parent.glob("*.wandb")):
         return {"output.log"}
     return set()
 
 
-def _recognise(path: Path, problems: list[LogProblem]) -> _Found | None:
-    """The file with the first reader that knows it."""
-    try:
-        if not path.is_file():  # a socket, a device, a dangling link
-            return None
-        head = head_of(path)
-    except OSError as fault:
-        problems.append(LogProblem(path, "", "unreadable", fault.strerror or str(fault)))
-        return None
-    if head.size == 0:
-        return None
-    return next((_Found(path, reader) for reader in readers() if reader.sniff(head)), None)
-
-
-def _grouped(root: Path, found: Sequence[_Found]) -> dict[Path, list[_Found]]:
-    """The files of each run's folder."""
-    base = root if root.is_dir() else root.parent
-    logs = {file.path.parent for file in found if file.kind == "log"}
-    roots = {_outermost(folder, logs, base) for folder in logs}
-    groups: dict[Path, list[_Found]] = defaultdict(list)
-    for file in found:
-        folder = file.path.parent
-        home = _outermost(folder, logs, base) if file.kind == "log" else _home(folder, roots, base)
-        if home is not None:
-            groups[home].append(file)
-    return groups
-
-
-def _home(folder: Path, roots: set[Path], base: Path) -> Path | None:
-    """The run to which a file that is no log belongs; None if it is shared by several."""
-    if not roots:
-        return base
-    for up in (folder, *folder.parents):
-        if up in roots:
-            return up
-        below = [root for root in roots if up in root.parents]
-        if below:
-            return below[0] if len(below) == 1 else None
-        if up == base:
-            return None
-    return None
-
-
-def _outermost(folder: Path, logs: set[Path], base: Path) -> Path:
-    """The folder of the run to which a log in `folder` belongs."""
-    while folder != base and (_INNER.match(folder.name) or (folder.parent in logs and _is_inner(folder))):
-        folder = folder.parent
-    return folder
-
-
-def _is_inner(folder: Path) -> bool:
-    """Whether `SummaryWriter.add_scalars("a/b", {"c": …})` made a folder: `a_b_c`, holding tag a/b."""
-    events = [path for path in folder.iterdir() if "tfevents" in path.name]
-    if not events:
+def _is_new(link: str, inside: str, seen: set[str]) -> bool:
+    target = os.path.realpath(link)
+    if os.path.commonpath([target, inside]) in (target, inside) or target in seen:
         return False
-    head = head_of(events[0]).data
-    parts = folder.name.split("_")
-    prefixes = ("_".join(parts[:n]) for n in range(1, len(parts)))
-    return any(
-        re.search(re.escape(prefix).replace("_", "[_/]").encode() + rb"[\x15\x42]", head)
-        for prefix in prefixes
+    seen.add(target)
+    return True
+
+
+def _recognise(path: Path, problems: list[LogProblem]) -> str | None:
+    """The name of the first reader that knows the file."""
+    head = _guarded(path, problems, lambda: head_of(path))
+    if head is None or head.size == 0:
+        return None
+    return next(
+        (
+            name
+            for name, reader in readers().items()
+            if _guarded(path, problems, lambda reader=reader: reader.sniff(head))  # type: ignore[misc]
+        ),
+        None,
     )
 
 
-def _runs_of(folder: Path, members: Sequence[_Found], problems: list[LogProblem]) -> list[Run]:
-    """Read the files of one folder and join them into one or more runs."""
-    read: list[tuple[Path, str, RunParts]] = []
-    for file in members:
-        try:
-            read.extend((file.path, file.kind, parts) for parts in file.reader.read(file.path))
-        except OSError as fault:
-            problems.append(LogProblem(file.path, "", "unreadable", fault.strerror or str(fault)))
-    return join(folder, read)
+def _guarded(path: Path, problems: list[LogProblem], call: Callable[[], T]) -> T | None:
+    """The result of a call on a file; None where it failed, with the problem noted.
+
+    A fault of ours in one reader costs that file, says so, and not the other files and runs.
+    """
+    try:
+        return call()
+    except OSError as fault:
+        problems.append(LogProblem(path, "", "unreadable", fault.strerror or str(fault)))
+    except Exception as fault:
+        problems.append(internal_error(path, fault))
+    return None
+
+
+def internal_error(path: Path, fault: BaseException) -> LogProblem:
+    """A fault of gandoctor's own, worded for a report of it."""
+    last = traceback.extract_tb(fault.__traceback__)[-1:]
+    where = f" ({Path(last[0].filename).name}:{last[0].lineno})" if last else ""
+    message = f"a fault of gandoctor's own, please report it: {type(fault).__name__}: {fault}{where}"
+    return LogProblem(path, "", "internal-error", message)
+
+
+def _grouped(root: Path, is_file: bool, finding: _Finding) -> list[RunFiles]:
+    """The files of each run."""
+    kinds = {name: reader.KIND for name, reader in readers().items()}
+    if is_file:
+        plain = _PLAIN_NAME.fullmatch(root.stem) or _PLAIN_NAME.fullmatch(root.name)
+        name = root.absolute().parent.name if plain else root.stem
+        found = RunFiles(root, name, "", tuple(finding.files), tuple(finding.problems))
+        return [found] if found.files or found.problems else []
+    logs: dict[Path, list[Path]] = defaultdict(list)
+    for path, reader in finding.files:
+        if kinds[reader] == "log":
+            logs[path.parent].append(path)
+    folders = Folders(root, logs)
+    nameless = _common([path for path, _ in finding.files], root)
+    files: dict[Path, list[tuple[Path, str]]] = {run: [] for run in sorted(folders.runs)}
+    for path, reader in finding.files:
+        is_log = kinds[reader] == "log"
+        owner = folders.run_of(path.parent) if is_log else folders.owner_of(path.parent)
+        if owner is not None:
+            files.setdefault(owner if folders.runs else nameless, []).append((path, reader))
+    problems: dict[Path, list[LogProblem]] = defaultdict(list)
+    for problem in finding.problems:
+        owner = folders.owner_of(problem.file.parent)
+        problems[owner if owner in files else next(iter(files), root)].append(problem)
+    return [
+        RunFiles(
+            home,
+            home.relative_to(root).as_posix() if home != root else home.absolute().name or str(home),
+            home.relative_to(root).as_posix() + "/" if home != root else "",
+            tuple(files.get(home, ())),
+            tuple(problems.get(home, ())),
+        )
+        for home in files or problems
+    ]
+
+
+def _common(paths: Iterable[Path], root: Path) -> Path:
+    """The common folder of some files; above it where its name only says what lies there."""
+    parents = {path.parent for path in paths}
+    home = Path(os.path.commonpath(parents)) if parents else root
+    while home != root and _PLAIN_FOLDER.fullmatch(home.name):
+        home = home.parent
+    return home

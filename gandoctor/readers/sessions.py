@@ -1,273 +1,214 @@
-"""Joins what the files of one folder hold into runs, and tells a restart from a new run.
+"""Cuts a log into runs where training began anew, and mends the steps where only a counter did.
 
-A folder's log may hold several starts of training, one after the other. Where steps go back:
+A log may hold several starts of training, one after the other. Where steps go back:
 
 - into the first 5% of the steps so far, with losses that restart near their first level: a new run;
 - into the first 5%, with losses that go on from their last level: the counter restarted, the run
-  did not, and the steps go on from where they were;
+  did not, and the steps go on from where they were; so does a counter that restarts each epoch;
 - to somewhere in between: a resume, and the later write wins.
 
-A start that gave up before `MIN_POINTS` points is no run of its own where there is a longer one.
+Where this cannot be told, the log is cut. A start that gave up before `MIN_POINTS` points is no run
+of its own where there is a longer one.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from gandoctor.run import LogProblem, Run, RunParts, Series, Steps, Unit, Values
+from gandoctor.readers.streams import FIRST_SHARE, Stream, concatenated, interval
+from gandoctor.run import LogProblem, Series, Steps, Unit, Values
 
 MIN_POINTS = 20
-MIN_LABELLED = 10
-_FIRST_SHARE = 0.05
 _MANY_CUTS = 200
-_FILE_STRIDE = 1 << 40  # orders of the next file begin here: a file has fewer records
+_ROUNDS = 3  # cuts at equal distances: a counter that restarts each epoch
+_MOST_VOTES = 50
+_GOES_ON = -0.25  # mean vote of the series from which on a run is said to go on
+_AGAIN = 0.25
+_FEWEST_OLD, _FEWEST_NEW = 6, 3  # points that a series needs to vote
+_REPEATS = 0.05  # of the points: with more the steps do not tell them apart
+_CLOCKS = re.compile(
+    r"(?:^|[/_. ])(time|data|eta|elapsed\w*|sec|seconds|speed|fps|it/s|mem\w*)$", re.IGNORECASE
+)
 
-Part = tuple[Path, str, RunParts]
+Logged = Mapping[str, Series]
 
 
 @dataclass(slots=True)
-class _Stream:
-    """Logs that continue each other: the same tags, written one file after the other."""
+class Session:
+    """One start of training. series: sorted by step. source: the file in which it begins.
 
-    format: str
-    series: dict[str, list[Series]] = field(default_factory=lambda: defaultdict(list))
-    starts: list[tuple[int, int | None]] = field(default_factory=list)  # (order, purge step)
-    files: list[Path] = field(default_factory=list)
-
-    def add(self, path: Path, parts: RunParts, prefix: str = "") -> None:
-        base = len(self.files) * _FILE_STRIDE
-        if self.files:
-            self.starts.append((base, None))
-        self.starts += [(base + start.order, start.purge_step) for start in parts.starts]
-        for one in parts.series:
-            self.series[prefix + one.tag].append(replace(one, tag=prefix + one.tag, order=one.order + base))
-        self.files.append(path)
-
-    def joined(self) -> dict[str, Series]:
-        return {tag: _concatenate(tag, pieces) for tag, pieces in self.series.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """One start of training within a stream. offset: to be added to its steps."""
+    back: (last step before, first step) at its start.
+    """
 
     series: dict[str, Series]
-    points: int
+    source: Path
+    back: tuple[int, int] | None = None
+    problems: list[LogProblem] = field(default_factory=list)
+
+    @property
+    def points(self) -> int:
+        """The number of points of its longest series."""
+        return max((len(one) for one in self.series.values()), default=0)
+
+    def note(self, kind: str, message: str) -> None:
+        """Note what was done to its steps."""
+        self.problems.append(LogProblem(self.source, "", kind, message))
 
 
-def join(folder: Path, read: Sequence[Part]) -> list[Run]:
-    """Make the runs of one folder from the parts of its files."""
-    lengths: dict[str, int] = {}
-    for _, kind, parts in read:
-        if kind == "log" and parts.label:
-            longest = max((len(one) for one in parts.series), default=0)
-            lengths[parts.label] = max(lengths.get(parts.label, 0), longest)
-    # A notebook prints a few numbers in many cells: they are no runs beside one that is.
-    enough = MIN_LABELLED if max(lengths.values(), default=0) >= MIN_LABELLED else 0
-    labels = sorted(label for label, length in lengths.items() if length >= enough)
-    runs: list[Run] = []
-    for label in labels or [""]:
-        mine = [(path, kind, parts) for path, kind, parts in read if parts.label in ("", label)]
-        name = f"{folder.name} [{label}]" if label else folder.name
-        runs.extend(_runs(folder, name, mine))
-    return runs
-
-
-def _runs(folder: Path, name: str, read: Sequence[Part]) -> list[Run]:
-    logs = sorted(
-        ((path, parts) for path, kind, parts in read if kind == "log"), key=lambda pair: str(pair[0])
-    )
-    streams, sides = _streams(folder, logs)
-    sessions: list[tuple[_Stream | None, _Session]] = []
-    problems: list[LogProblem] = []
-    for one in streams:
-        sessions += [(one, session) for session in _sessions(one, problems)]
-    kept: list[tuple[_Stream | None, _Session]] = []
-    kept += [pair for pair in sessions if pair[1].points >= MIN_POINTS] or sessions[-1:]
-    for stream, session in sessions:
-        if stream is not None and not any(session is other for _, other in kept):
-            where = stream.files[0]
-            message = f"a start of training that ended after {session.points} points was left out"
-            problems.append(LogProblem(where, "", "false-start", message))
-    if not kept:
-        kept = [(None, _Session({}, 0))]
-    runs = []
-    for number, (stream, session) in enumerate(kept, start=1):
-        title = name if number == 1 else f"{name}#{number}"
-        path = stream.files[0] if stream is not None and len(streams) > 1 and len(kept) > 1 else folder
-        run = Run(path, title, series=dict(session.series))
-        if number == len(kept):  # what stands beside the log belongs to its latest run
-            run.series = {**{s.tag: s for s in map(_settled, sides)}, **run.series}
-            run.problems = [*problems, *(problem for _, _, parts in read for problem in parts.problems)]
-        for _, _, parts in read:
-            run.settings.update(parts.settings)
-            if number == len(kept):
-                run.images += parts.images
-                run.histograms += parts.histograms
-                run.checkpoints += parts.checkpoints
-        run.files = [p for p, _, _ in read]
-        run.series = _in_kimg(dict(sorted(run.series.items())))
-        runs.append(run)
-    return runs
-
-
-def _in_kimg(series: dict[str, Series]) -> dict[str, Series]:
-    """StyleGAN's event files count steps in kimg: then the steps are the values of `Progress/kimg`."""
-    for tag, one in series.items():
-        if tag.lower().endswith("kimg") and len(one) > 1 and one.unit is Unit.ITERATION:
-            if np.all(np.abs(one.values - one.steps) <= 1):
-                return {name: replace(other, unit=Unit.KIMG) for name, other in series.items()}
-    return series
-
-
-def _streams(folder: Path, logs: Iterable[tuple[Path, RunParts]]) -> tuple[list[_Stream], list[Series]]:
-    """Sort the logs into streams, and the series that only stand beside one.
-
-    A log with the numbers of another one (stats.jsonl beside event files) adds what is new in it.
-    """
-    streams: list[_Stream] = []
-    sides: list[Series] = []
-    for path, parts in logs:
-        if not parts.series:
-            continue
-        prefix = _prefix(folder, path, parts)
-        tags = {prefix + one.tag: one for one in parts.series}
-        home = max(streams, key=lambda s: len(tags.keys() & s.series.keys()), default=None)
-        shared = tags.keys() & home.series.keys() if home is not None else set()
-        if home is None:
-            streams.append(_Stream(_format(path)))
-            streams[-1].add(path, parts, prefix)
-        elif not shared:
-            sides += [replace(one, tag=tag) for tag, one in tags.items()]
-        elif _same_numbers(home, tags, shared):
-            sides += [replace(one, tag=tag) for tag, one in tags.items() if tag not in shared]
-        elif home.format == _format(path) and len(shared) >= 0.5 * min(len(tags), len(home.series)):
-            home.add(path, parts, prefix)
-        else:
-            sides += [replace(one, tag=f"{path.stem}/{tag}") for tag, one in tags.items()]
-    return streams, sides
-
-
-def _format(path: Path) -> str:
-    return "tfevents" if "tfevents" in path.name else path.suffix.lower()
-
-
-def _prefix(folder: Path, path: Path, parts: RunParts) -> str:
-    """What a log in an inner folder puts before its tags ("train/"), unless add_scalars named it."""
-    inner = path.parent.name
-    if path.parent == folder or not inner or inner[0].isdigit():
-        return ""
-    tags = {one.tag for one in parts.series}
-    written = {tag for tag in tags if inner.startswith(tag.replace("/", "_") + "_")}
-    if written and written == tags:  # add_scalars("a/b", {"c": …}) → tag a/b in the folder a_b_c
-        return ""
-    return "" if inner.lower() in ("train", "training") else f"{inner}/"
-
-
-def _same_numbers(home: _Stream, tags: dict[str, Series], shared: Iterable[str]) -> bool:
-    """Whether most shared tags hold the same values, up to the last printed digits."""
-    same = [_equal_values(_concatenate(tag, home.series[tag]).values, tags[tag].values) for tag in shared]
-    return bool(same) and sum(same) > 0.5 * len(same)
-
-
-def _equal_values(a: Values, b: Values) -> bool:
-    n = min(len(a), len(b))
-    if n < 3 or max(len(a), len(b)) > 1.2 * n:
-        return False
-    return bool(np.allclose(a[:n], b[:n], rtol=1e-3, atol=1e-9, equal_nan=True))
-
-
-def _concatenate(tag: str, pieces: Sequence[Series]) -> Series:
-    if len(pieces) == 1:
-        return pieces[0]
-    walls = [piece.wall_time for piece in pieces]
-    return Series(
-        tag,
-        np.concatenate([piece.steps for piece in pieces]),
-        np.concatenate([piece.values for piece in pieces]),
-        np.concatenate([piece.order for piece in pieces]),
-        pieces[0].source,
-        pieces[0].unit,
-        None if any(wall is None for wall in walls) else np.concatenate([w for w in walls if w is not None]),
-    )
-
-
-def _sessions(stream: _Stream, problems: list[LogProblem]) -> list[_Session]:
-    """Cut a stream where a new run begins; mend the steps where only a counter restarted."""
+def sessions_of(stream: Stream) -> list[Session]:
+    """The starts of training in a stream, in their order; each with what was done to its steps."""
     series = stream.joined()
     cuts = _cuts(stream, series)
-    current = {tag: one.take(one.order < cuts[0][0]) for tag, one in series.items()} if cuts else series
-    done: list[_Session] = []
-    ends = [order for order, _ in cuts[1:]] + [None]
-    for (start, purge), end in zip(cuts, ends, strict=False):
-        piece = {
-            tag: one.take((one.order >= start) & (one.order < end) if end is not None else one.order >= start)
-            for tag, one in series.items()
-        }
-        piece = {tag: one for tag, one in piece.items() if len(one)}
+    whole = Session({}, stream.logs[0].path)
+    unrolled = _unrolled(series, len(cuts))
+    if unrolled is not None:
+        series, length = unrolled
+        whole.note(
+            "counter-restart", f"the step counter starts again about every {length:,} steps: carried on"
+        )
+    if unrolled is not None or len(cuts) > _MANY_CUTS:  # too many for a chain of runs: the write order tells
+        whole.series = _settled(series)
+        return [whole]
+    current, done = whole, []
+    for (start, purge), end in zip([(0, None), *cuts], [*(order for order, _ in cuts), None], strict=True):
+        piece = _between(series, start, end)
         if not piece:
             continue
-        current = {tag: one for tag, one in current.items() if len(one)}
-        if not current:
-            current = piece
-            continue
-        how = "resume" if purge is not None else _relation(current, piece)
+        how = "resume" if purge is not None else _relation(current.series, piece)
         if how == "new":
-            done.append(_session(current))
-            current = piece
-            problems.append(
-                LogProblem(stream.files[0], "", "new-run", "steps begin again: taken as a run of its own")
-            )
-        else:
-            current = _continued(current, piece, how, purge)
-            if how == "counter":
-                message = "the step counter restarted while training went on: steps were carried on"
-                problems.append(LogProblem(stream.files[0], "", "counter-restart", message))
-    return [*done, _session(current)]
+            done.append(current)
+            back = _last(current.series), _first(piece)
+            current = Session(piece, stream.file_at(start), back)
+            continue
+        if how == "counter":
+            last, first = _last(current.series), _first(piece)
+            told = f"steps begin again at {first:,} after {last:,} while the losses go on: carried on"
+            current.note("counter-restart", told)
+        current.series = _continued(current.series, piece, how, purge)
+    done.append(current)
+    for session in done:
+        session.series = _settled(session.series)
+    return [session for session in done if session.series]
 
 
-def _cuts(stream: _Stream, series: dict[str, Series]) -> list[tuple[int, int | None]]:
-    """Write positions where training may have restarted: the log says so, or steps go back."""
-    cuts: dict[int, int | None] = {order: purge for order, purge in stream.starts if order > 0}
-    longest = max((len(one) for one in series.values()), default=0)
-    backs: list[int] = []
-    for one in series.values():
-        if len(one) >= 0.5 * longest and len(one) > 1:
-            backs += one.order[1:][np.diff(one.steps) < 0].tolist()
-    for order in sorted(backs):
-        # Tags of one record go back within a few records of each other: one cut.
-        if not any(abs(order - known) <= max(2 * len(series), 8) for known in cuts):
-            cuts[order] = None
-    if len(cuts) > _MANY_CUTS:  # a counter that restarts all the time is no chain of runs
-        return []
-    return sorted(cuts.items())
+def told_apart(sessions: Sequence[Session]) -> tuple[list[Session], list[Session]]:
+    """The sessions that are runs, and those that gave up early. Where all did, the longest is a run."""
+    kept = [session for session in sessions if session.points >= MIN_POINTS]
+    if not kept and sessions:
+        most = max(session.points for session in sessions)
+        kept = [session for session in sessions if session.points == most][-1:]
+    return kept, [session for session in sessions if not any(session is one for one in kept)]
 
 
-def _relation(old: dict[str, Series], new: dict[str, Series]) -> str:
+# --- where training may have started again ---------------------------------------------------------------
+
+
+def _cuts(stream: Stream, series: Logged) -> list[tuple[int, int | None]]:
+    """Write positions where training may have restarted, with the purge step if the log gives one."""
+    first = min(int(one.order[0]) for one in series.values())
+    starts = {start.order: start.purge_step for start in stream.starts() if start.order > first}
+    longest = max(map(len, series.values()))
+    backs = [one.order[1:][np.diff(one.steps) < 0] for one in series.values() if len(one) >= 0.5 * longest]
+    # Tags of one record go back within a few records of each other, and of a header: one cut.
+    near = max(2 * len(series), 8)
+    cuts: list[tuple[int, int | None]] = []
+    for order in sorted({*starts, *np.concatenate(backs).tolist()}):
+        if order in starts or not cuts or order - cuts[-1][0] > near:
+            cuts.append((order, starts.get(order)))
+    return cuts
+
+
+def _between(series: Logged, start: int, end: int | None) -> dict[str, Series]:
+    """What was written from `start` on, before `end`."""
+    found = {}
+    for tag, one in series.items():
+        a = int(np.searchsorted(one.order, start))
+        b = len(one) if end is None else int(np.searchsorted(one.order, end))
+        if b > a:
+            found[tag] = one.take(slice(a, b))
+    return found
+
+
+def _unrolled(series: Logged, cuts: int) -> tuple[dict[str, Series], int] | None:
+    """The series with steps that go on where a counter restarts each epoch, and its length; else None.
+
+    The rounds are equally long and the losses do not start again. cuts: how many there are in all; with
+    headers between the rounds, or restarts at odd places, these are no epochs.
+    """
+    main = max(series.values(), key=len)
+    orders = main.order[1:][np.diff(main.steps) < 0]
+    if len(orders) < max(_ROUNDS, cuts):
+        return None
+    at = np.searchsorted(main.order, orders)
+    starts, tops = main.steps[np.append(0, at)], np.append(main.steps[at - 1], main.steps[-1])
+    top = float(np.median(tops[:-1]))
+    if np.ptp(tops[:-1]) > 0.1 * top or tops[-1] > 1.1 * top or starts.max() > 0.1 * top + interval(main):
+        return None
+    if _restart_again(series, orders) > _AGAIN:
+        return None
+    length = int(top - starts.min() + interval(main))
+    return {
+        tag: replace(one, steps=one.steps + length * np.searchsorted(orders, one.order, side="right"))
+        for tag, one in series.items()
+    }, length
+
+
+def _restart_again(series: Logged, orders: Steps) -> float:
+    """The mean vote of the losses over several restarts, each compared with the round before it."""
+    votes = []
+    bounds = [0, *orders.tolist(), None]
+    for number in np.unique(np.linspace(1, len(orders), _MOST_VOTES).astype(int)).tolist():
+        old = _between(series, bounds[number - 1] or 0, bounds[number])
+        votes.append(_vote(old, _between(series, bounds[number] or 0, bounds[number + 1])))
+    return float(np.mean(votes))
+
+
+# --- what a restart is -----------------------------------------------------------------------------------
+
+
+def _relation(old: Logged, new: Logged) -> str:
     """How a piece of log goes with what came before it: "on", "resume", "counter" or "new"."""
     shared = [tag for tag in new if tag in old]
     if not shared:
         return "on"
-    first = min(int(old[tag].steps.min()) for tag in shared)
-    last = max(int(old[tag].steps.max()) for tag in shared)
-    again = min(int(new[tag].steps[0]) for tag in shared)
-    if again > last:
+    again = {tag: _begin(new[tag], old[tag]) for tag in shared}
+    behind = [tag for tag in shared if again[tag] <= int(old[tag].steps.max())]
+    if 2 * len(behind) <= len(shared):  # a tag that lags behind the others is no restart
         return "on"
-    if again - first > _FIRST_SHARE * (last - first) and last > first:
+    into = [again[tag] - int(old[tag].steps.min()) for tag in behind]
+    beyond = [max(FIRST_SHARE * int(np.ptp(old[tag].steps)), 1.5 * interval(old[tag])) for tag in behind]
+    if np.median(np.array(into) - np.array(beyond)) > 0:
         return "resume"
-    votes = sum(_restarts_at_first_level(old[tag].values, new[tag].values) for tag in shared)
-    return "counter" if votes < 0 else "new"  # unsure: split
+    return "counter" if _vote(old, new) <= _GOES_ON else "new"
 
 
-def _restarts_at_first_level(old: Values, new: Values) -> float:
-    """Vote of one series: > 0 if the new piece begins nearer to the old one's start than to its end."""
+def _begin(new: Series, old: Series) -> int:
+    """The first step of a piece, but for one stray step that was written late."""
+    if len(new) > 2:
+        usual = interval(new.take(slice(1, None)))
+        if new.steps[1] - new.steps[0] > 5 * usual and new.steps[1] >= old.steps.max():
+            return int(new.steps[1])
+    return int(new.steps[0])
+
+
+def _vote(old: Logged, new: Logged) -> float:
+    """The mean over the series of: 1, it begins again at its first level, to -1, it goes on. 0: unsure."""
+    votes = [
+        _vote_of(old[tag].values, new[tag].values)
+        for tag in new
+        if tag in old and not _CLOCKS.search(tag) and np.any(new[tag].values)
+    ]
+    return float(np.mean(votes)) if votes else 0.0
+
+
+def _vote_of(old: Values, new: Values) -> float:
     old, new = old[np.isfinite(old)], new[np.isfinite(new)]
-    if len(old) < 6 or len(new) < 3:
+    if len(old) < _FEWEST_OLD or len(new) < _FEWEST_NEW:
         return 0.0
     k = int(np.clip(len(old) // 20, 3, 25))
     first, last, again = (float(np.median(part)) for part in (old[:k], old[-k:], new[: min(k, len(new))]))
@@ -277,40 +218,71 @@ def _restarts_at_first_level(old: Values, new: Values) -> float:
     return float(np.clip((abs(again - last) - abs(again - first)) / abs(first - last), -1, 1))
 
 
-def _continued(
-    old: dict[str, Series], new: dict[str, Series], how: str, purge: int | None
-) -> dict[str, Series]:
+def _first(series: Logged) -> int:
+    return min(int(one.steps[0]) for one in series.values())
+
+
+def _last(series: Logged) -> int:
+    return max(int(one.steps.max()) for one in series.values())
+
+
+def _continued(old: Logged, new: Logged, how: str, purge: int | None) -> dict[str, Series]:
     """Join a piece to what came before it."""
     joined = dict(old)
     if how == "counter":
-        last = max(int(one.steps.max()) for one in old.values())
-        first = min(int(one.steps.min()) for one in new.values())
-        new = {tag: replace(one, steps=one.steps + (last - first + 1)) for tag, one in new.items()}
-    back_to = purge
-    if how == "resume" and back_to is None:
-        back_to = min(int(one.steps[0]) for one in new.values())
-    if back_to is not None:
+        usual = interval(max(old.values(), key=len))
+        offset = int(_last(old) + usual) - _first(new)
+        new = {tag: replace(one, steps=one.steps + offset) for tag, one in new.items()}
+    if how == "resume":
+        back_to = (
+            _first({tag: one for tag, one in new.items() if tag in old} or new) if purge is None else purge
+        )
         joined = {tag: one.take(one.steps < back_to) for tag, one in joined.items()}
     for tag, one in new.items():
-        joined[tag] = _concatenate(tag, [joined[tag], one]) if tag in joined and len(joined[tag]) else one
+        joined[tag] = concatenated([joined[tag], one]) if tag in joined and len(joined[tag]) else one
     return joined
 
 
-def _session(series: dict[str, Series]) -> _Session:
-    settled = {tag: _settled(one) for tag, one in series.items() if len(one)}
-    return _Session(settled, max((len(one) for one in settled.values()), default=0))
+# --- one value a step ------------------------------------------------------------------------------------
 
 
-def _settled(one: Series) -> Series:
+def _settled(series: Logged) -> dict[str, Series]:
     """Sorted by step, one value a step: the later write wins.
 
-    Where more than 5% of the steps repeat (all are 0, or the log counts epochs but writes batches)
-    they do not tell the points apart, and the write order takes their place.
+    Where the steps of the main series repeat (all are 0, or the log counts epochs but writes batches)
+    the write order takes their place. Where only a lesser one's do, it takes the steps of the records
+    around it.
     """
+    series = {tag: one for tag, one in series.items() if len(one)}
+    if not series:
+        return {}
+    longest = max(map(len, series.values()))
+    main = [one for one in series.values() if len(one) >= 0.5 * longest]
+    reference = max(main, key=len)
+    if any(map(_repeats, main)):
+        return {
+            tag: _last_of_each(replace(one, steps=_places(reference, one), unit=Unit.RECORD))
+            for tag, one in series.items()
+        }
+    return {
+        tag: _last_of_each(
+            replace(one, steps=reference.steps[_places(reference, one)]) if _repeats(one) else one
+        )
+        for tag, one in series.items()
+    }
+
+
+def _repeats(one: Series) -> bool:
+    return len(one) - len(np.unique(one.steps)) > _REPEATS * len(one)
+
+
+def _places(reference: Series, one: Series) -> Steps:
+    """Where in the reference series each point was written, int64 (n,)."""
+    places: Steps = np.searchsorted(reference.order, one.order, side="right") - 1
+    return np.maximum(places, 0).astype(np.int64)
+
+
+def _last_of_each(one: Series) -> Series:
     order = np.lexsort((one.order, one.steps))
-    steps: Steps = one.steps[order]
-    last = np.append(steps[1:] != steps[:-1], True)
-    if np.count_nonzero(~last) > 0.05 * len(steps):
-        ranked = one.take(np.argsort(one.order, kind="stable"))
-        return replace(ranked, steps=np.arange(len(one), dtype=np.int64), unit=Unit.RECORD)
-    return one.take(order[last])
+    steps = one.steps[order]
+    return one.take(order[np.append(steps[1:] != steps[:-1], True)])
