@@ -146,7 +146,7 @@ class Columns:
             if name in time.used or name == wall_name or name.endswith(_LENGTH):
                 continue
             if id(rows) not in at:
-                place = slice(None) if rows is time.rows else np.searchsorted(time.rows, rows)
+                place = slice(None) if rows is time.rows else _places(rows, time.rows)
                 at[id(rows)] = time.steps[place], None if wall is None else wall[place]
             steps, own_wall = at[id(rows)]
             made.append(Series(name, steps, values, rows, source, time.unit, own_wall))
@@ -171,11 +171,24 @@ def _concatenated(parts: Sequence[Values | Sequence[float]]) -> Values:
 def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
     """The rows on which anything was logged, each once, int64 (n,)."""
     distinct = list({id(rows): rows for rows, _ in columns}.values())
-    if len(distinct) == 1 and np.all(np.diff(distinct[0]) > 0):
-        return distinct[0]
+    longest = max(distinct, key=len)
+    if len(distinct) == 1 and np.all(np.diff(longest) > 0):
+        return longest
+    if _is_dense(longest) and all(longest[0] <= own[0] and own[-1] <= longest[-1] for own in distinct):
+        return longest
     rows: Steps = np.sort(np.concatenate(distinct), kind="stable")  # sorted runs are merged: fast
     rows = rows[np.append(True, np.diff(rows) != 0)]
     return rows
+
+
+def _is_dense(rows: Steps) -> bool:
+    """Whether ascending rows leave out none."""
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1))
+
+
+def _places(rows: Steps, all_rows: Steps) -> npt.NDArray[np.intp]:
+    """Where each of some rows stands among all of them."""
+    return rows - all_rows[0] if _is_dense(all_rows) else np.searchsorted(all_rows, rows)
 
 
 def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | None) -> _Clock:
@@ -185,10 +198,13 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
         name: columns[name] for name in (given if given is not None else columns) if name in columns
     }
 
-    def first(names: tuple[str, ...], *, whole: bool = False) -> str | None:
+    def turns(name: str, epochs: Values | None) -> npt.NDArray[np.bool_] | None:
+        return None if epochs is None else np.diff(epochs[np.searchsorted(rows, columns[name][0])]) > 0
+
+    def first(names: tuple[str, ...], *, whole: bool = False, epochs: Values | None = None) -> str | None:
         ranked = [(names.index(plain(name)), name) for name in candidates if plain(name) in names]
         in_order = [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
-        usable = [name for name in in_order if _counts(columns[name][1], whole)]
+        usable = [name for name in in_order if _counts(columns[name][1], whole, turns(name, epochs))]
         return _beside_quantities(columns, usable)
 
     for name, unit in ((first(_KIMG), Unit.KIMG), (first(_IMAGE), Unit.IMAGE)):
@@ -202,7 +218,7 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
     numbered = {index} if index is not None and _by_one(columns[index][1]) else set()
     epoch = first(_EPOCH)
     epochs = None if epoch is None else _filled(rows, columns[epoch])
-    counter = first((*_ITERATION, *_WITHIN), whole=True)
+    counter = first((*_ITERATION, *_WITHIN), whole=True, epochs=epochs)
     if counter is not None:
         counts = _filled(rows, columns[counter])
         used = numbered | {counter}
@@ -241,10 +257,11 @@ def _beside_quantities(columns: Mapping[str, tuple[Steps, Values]], ranked: Sequ
     return next(name for name, share in zip(ranked, shares, strict=True) if share >= 0.5 * max(shares))
 
 
-def _counts(values: Values, whole: bool = False) -> bool:
+def _counts(values: Values, whole: bool = False, turns: npt.NDArray[np.bool_] | None = None) -> bool:
     """Whether a column can count steps: finite, not negative, not constant, and it mostly grows or stands.
 
     whole: its numbers must be whole, too. A constant "batch" is the size of a batch.
+    turns: where it may go back because an epoch begins, bool (n - 1,).
     """
     finite = values[np.isfinite(values)]
     if len(finite) < 0.9 * len(values) or not len(finite) or finite.min() < 0 or finite.max() > 2**53:
@@ -253,7 +270,10 @@ def _counts(values: Values, whole: bool = False) -> bool:
         return False
     if len(finite) < 3:
         return True
-    return bool(np.ptp(finite) > 0 and np.count_nonzero(np.diff(finite) < 0) <= 0.5 * len(finite))
+    falls = np.diff(finite) < 0
+    if turns is not None and len(turns) == len(falls):
+        falls &= ~turns
+    return bool(np.ptp(finite) > 0 and np.count_nonzero(falls) <= 0.5 * len(finite))
 
 
 def _by_one(values: Values) -> bool:

@@ -71,7 +71,7 @@ _NEXT = re.compile(rf"[ \t]*[,; ][ \t]*(?P<number>{NUMBER})(?![\w.:#])", re.ASCI
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?P<rest>\.\d+)?(?![\w.]|,\d)", re.ASCII)
 _LIST_END = re.compile(r"\s*,?\s*[\])]")
 _TOKEN_END = re.compile(r"[\s,;|\])}]")
-_LIKE_NUMBER = re.compile(r"\d|^[^\w\s]*$")
+_LIKE_NUMBER = re.compile(r"[-+.]*\d|[^\w\s]*$")
 _WHOLE = re.compile(r"\+?\d{1,15}(?:\.\d*)?", re.ASCII)
 _RANGE = re.compile(r"[ \t]*(?:/|of )[ \t]*(?P<length>[0-9]{1,15})(?![\w.])", re.ASCII)
 _NAMELESS = re.compile(rf"\[[ ]*(?P<list>(?:{NUMBER})(?:,[ ]*(?:{NUMBER}))+)[ ]*\]\s*$", re.ASCII)
@@ -294,8 +294,7 @@ class _Reading:
                 self.add(key, grouped[0].replace(",", ""), *grouped.span())
                 position = grouped.end()
             else:
-                if key:
-                    self._no_number(key, sign.end())
+                position = max(position, self._no_number(key, sign.end()))
                 continue
             self.used.append((max(0, sign.start() - len(key)), position))
 
@@ -303,10 +302,14 @@ class _Reading:
         """Whether `1,200` is one number: only of a counter, or with decimals."""
         return is_counter(key) != bool(number["rest"])
 
-    def _no_number(self, key: str, start: int) -> None:
+    def _no_number(self, key: str, start: int) -> int:
+        """Keep in mind what stands in the place of a number, if it looks like one; where it ends."""
         token = _TOKEN_END.split(self.work[start : start + 40], maxsplit=1)[0]
-        if token.lower() not in MISSING and _LIKE_NUMBER.search(token):
+        if token.lower() in MISSING or not _LIKE_NUMBER.match(token):
+            return 0
+        if key:
             self.garbled.append((key, token))
+        return start + len(token)
 
     def _value(self, key: str, value: re.Match[str]) -> int:
         """Take the number or numbers of a key; where the rest begins."""

@@ -199,7 +199,8 @@ class TextLog:
         self.bar: tuple[int, Record] | None = None
         self.options = 0  # lines left of a printed block of options
         self.known: dict[str, int] = defaultdict(int)
-        self.ends: dict[tuple[str, ...], str] = {}  # the last number of the latest line, by its names
+        # The last number of the latest line, and the line, by the line's names.
+        self.ends: dict[tuple[str, ...], tuple[int, str]] = {}
         self.garbled: list[tuple[int, str, str]] = []
         self.faults = 0
         self.sole_label = ""  # the one label in a text that has no other
@@ -265,7 +266,7 @@ class TextLog:
             self.known[one.name] += len(group)
         if walls is not None:
             self.walls.append((rows, walls))
-        self._note_end(others[-1], lines[group[-1]])
+        self._note_end(first + group[-1], others[-1], lines[group[-1]])
 
     # --- one line ---
 
@@ -279,7 +280,7 @@ class TextLog:
             self._draw(row, record)
         elif record.fields:
             self._record(row, record)
-            self._note_end(record, line)
+            self._note_end(row, record, line)
 
     def _record(self, row: int, record: Record) -> None:
         for one in record.fields:
@@ -368,7 +369,7 @@ class TextLog:
             return
         last = record.fields[-1]
         at_end = not line[last.end :].strip()
-        whole = not at_end or is_whole_number(line[last.start : last.end], self.ends.get(names, ""))
+        whole = not at_end or is_whole_number(line[last.start : last.end], self.ends.get(names, (0, ""))[1])
         begun = any(known[: len(names)] == names for known in self.ends if len(known) > len(names))
         if not whole:
             record = Record(record.fields[:-1], record.label, record.wall_time)
@@ -376,10 +377,11 @@ class TextLog:
             self._problem(row, "truncated", f"the last line is cut off: {line[-40:]!r}")
         self._record(row, record)
 
-    def _note_end(self, record: Record, line: str) -> None:
+    def _note_end(self, row: int, record: Record, line: str) -> None:
         if record.fields and len(self.ends) < MOST_NAMES:
-            last = record.fields[-1]
-            self.ends[tuple(one.name for one in record.fields)] = line[last.start : last.end]
+            names, last = tuple(one.name for one in record.fields), record.fields[-1]
+            if row >= self.ends.get(names, (0, ""))[0]:
+                self.ends[names] = row, line[last.start : last.end]
 
     def _problem(self, row: int, kind: str, message: str) -> None:
         self.faults += 1

@@ -39,10 +39,9 @@ def _lanes(steps: Steps) -> Steps | None:
 
     steps: int64 (n,), in the order of writing.
     """
-    forward = np.diff(steps)
-    if np.count_nonzero(forward < 0) < _FEWEST_SWITCHES:
+    if np.count_nonzero(np.diff(steps) < 0) < _FEWEST_SWITCHES:
         return None
-    chains = _chains(steps.tolist(), float(np.median(forward[forward > 0])) if np.any(forward > 0) else 1.0)
+    chains = _chains(steps.tolist(), float(np.median(np.diff(np.unique(steps)))))
     first, last, sizes = _spans(chains)
     long = sizes >= _SHORTEST
     if np.count_nonzero(np.diff(chains)) < _FEWEST_SWITCHES or sizes[long].sum() < 0.9 * len(steps):
@@ -67,7 +66,7 @@ def _chains(steps: list[int], stride: float) -> Steps:
         ends = {chain: end for chain, end in ends.items() if row - end[1] <= _LIVE_ROWS}
         before = [(step - end, row - line, chain) for chain, (end, line) in ends.items() if end < step]
         near = min(before, default=None)
-        if near is not None and (near[0] <= 3 * stride or len(ends) == 1):
+        if near is not None and near[0] <= 3 * stride:
             chain = near[2]
         else:
             chain, count = count, count + 1
