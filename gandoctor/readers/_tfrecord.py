@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from gandoctor.readers._crc32c import (
     REACH,
@@ -44,6 +45,8 @@ COLUMNAR = 4096  # payload bytes; longer records are few and get no columns
 _CHUNK = 4 << 20  # bytes read at once: the temporaries of a chunk stay near the cache
 _SEGMENT = 4160  # bytes of a lane; not a power of 2, or all lanes would share a cache set
 _WINDOW = 256  # bytes at the head of a lane in which its first header must start
+_TAIL = 2048  # records in which a cycle must show
+_NEEDLE = 64  # records whose sizes are looked for further up
 _PAD = 40  # zero bytes behind a chunk, so that a gather at its end stays inside
 _LARGEST = (1 << 32) - 1  # payload bytes; a longer length field is taken for damage
 
@@ -120,6 +123,8 @@ class Frames:
     damage: list[Damage] = field(default_factory=list)
     truncated: int | None = None
     count: int = 0
+    _cycle: Positions = field(default_factory=lambda: _NONE)  # frame sizes that come again and again
+    _period: int = 0  # records in a cycle, if all of the last chunk were as it foretold
     _lost: int | None = None  # file offset of a frame that could not be followed
     _cut: bool = False  # its header is sound, but the record passes the end of the file
 
@@ -144,11 +149,11 @@ class Frames:
 
     def _walk(self, data: Bytes, length: int, base: int) -> tuple[Positions, int]:
         """Find the frames of a chunk. Returns their starts, and where the next chunk must begin."""
-        lanes = _lanes(data, length if length >= 8 * _SEGMENT else 0)
+        regular, at = self._regular(data, length)
+        lanes = _lanes(data, length if length - at >= 8 * _SEGMENT else 0)
         finder = _Finder(data, length)
-        pieces: list[Positions] = []
+        pieces = [regular]
         singles: list[int] = []  # frames found one by one after the last piece
-        at = 0
         while True:
             if self._lost is not None:
                 found = finder.next(at)
@@ -174,7 +179,7 @@ class Frames:
             sound = n <= _LARGEST and crc == length_crc(n)
             end = at + FRAME + n
             if not sound or base + end > self.size:
-                if not singles and pieces:
+                if not singles:
                     singles, pieces[-1] = pieces[-1][-1:].tolist(), pieces[-1][:-1]
                 at = self._open(data, base, at, sound, singles)
             elif end > length:
@@ -183,7 +188,24 @@ class Frames:
             else:
                 singles.append(at)
                 at = end
-        return np.concatenate([*pieces, np.array(singles, np.int64)]), resume
+        starts = np.concatenate([*pieces, np.array(singles, np.int64)])
+        self._period = len(self._cycle) if len(starts) == len(regular) else 0
+        self._cycle = _cycle_of(np.diff(starts[-_TAIL:], append=resume))
+        return starts, resume
+
+    def _regular(self, data: Bytes, length: int) -> tuple[Positions, int]:
+        """The frames that go on as the last chunk ended, and where they end."""
+        if self._lost is not None or not len(self._cycle):
+            return _NONE, 0
+        sizes = np.tile(self._cycle, length // int(self._cycle.sum()) + 1)
+        ends = np.cumsum(sizes)
+        starts = (ends - sizes)[ends <= length]
+        head = unaligned(data, "V16")[starts]
+        n = head.view(np.int64)[::2]
+        sound = small_length_crcs().take(n, mode="clip") == head.view(np.uint32)[2::4]
+        sound &= n == sizes[: len(n)] - FRAME
+        count = len(sound) if sound.all() else int(np.argmin(sound))
+        return starts[:count], int(ends[count - 1]) if count else 0
 
     def _open(self, data: Bytes, base: int, at: int, sound: bool, singles: list[int]) -> int:
         """Note that the frame at `at` cannot be followed. Returns where to search for the next.
@@ -226,15 +248,11 @@ class Frames:
         lengths = unaligned(data, "<u4")[starts].astype(np.int64)
         order = np.arange(self.count, self.count + len(starts), dtype=np.int64)
         self.count += len(starts)
-        # A stable sort of 16-bit keys is a radix sort.
-        keys = lengths.astype(np.uint16) if lengths.max() < 1 << 16 else lengths
-        by_length = np.argsort(keys, kind="stable")
-        edges = np.flatnonzero(np.diff(lengths[by_length])) + 1
         sound = np.ones(len(starts), np.bool_)
         long = np.flatnonzero(lengths > REACH)
         if len(long):
             sound[long] = _long_sound(data, starts[long] + HEADER, lengths[long])
-        for which in np.split(by_length, edges):
+        for which in self._groups(lengths):
             n = int(lengths[which[0]])
             rows = _rows(data, starts[which], n if n <= COLUMNAR else -FRAME)
             block = Block(n, order[which], base + starts[which], data, base, rows)
@@ -245,6 +263,15 @@ class Frames:
                 block = block.take(good)
             if len(block):
                 yield block
+
+    def _groups(self, lengths: Positions) -> list[Positions]:
+        """The numbers of the records of each length, ascending."""
+        if self._period and len(lengths) >= 64 * self._period:  # most likely, those of each tag
+            return [np.arange(first, len(lengths), self._period) for first in range(self._period)]
+        # A stable sort of 16-bit keys is a radix sort.
+        keys = lengths.astype(np.uint16) if lengths.max() < 1 << 16 else lengths
+        by_length = np.argsort(keys, kind="stable")
+        return np.split(by_length, np.flatnonzero(np.diff(lengths[by_length])) + 1)
 
 
 @dataclass(slots=True)
@@ -272,7 +299,20 @@ class _Lanes:
         return self.starts[i : self.first[chain + 1]], int(self.end[chain])
 
 
-_NO_LANES = _Lanes(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int64))
+_NONE: Positions = np.empty(0, np.int64)
+_NO_LANES = _Lanes(_NONE, np.zeros(1, np.int64), _NONE)
+
+
+def _cycle_of(sizes: Positions) -> Positions:
+    """The sizes that will follow, if these go round in a cycle; else none."""
+    if len(sizes) < _TAIL:
+        return _NONE
+    needle = sizes[-_NEEDLE:]
+    again = np.flatnonzero((sliding_window_view(sizes, _NEEDLE) == needle).all(axis=1))
+    if len(again) < 2:
+        return _NONE
+    period = int(again[-1] - again[-2])
+    return sizes[-period:] if np.array_equal(sizes[period:], sizes[:-period]) else _NONE
 
 
 def _lanes(data: Bytes, length: int) -> _Lanes:

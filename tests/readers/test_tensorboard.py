@@ -543,6 +543,23 @@ def test_chunks_and_lanes_change_nothing(chunk: int, monkeypatch: pytest.MonkeyP
     assert {step for _, step, _ in lost} == bad
 
 
+def test_a_cycle_of_records_is_followed_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tfrecord, "_CHUNK", 1 << 17)  # some 3,000 records
+    tags = ("Loss/D", "Loss/G", "D(x)")
+    events = [scalar(tag, step, step + len(tag)) for step in range(8000) for tag in tags]
+    events[20_000:20_000] = [scalar("rare", 6667, 1.0), VERSION]
+    data = _quickly_framed([event.SerializeToString() for event in events])
+    found = {one.tag: one for one in read(data).series}
+    assert all(points(found[tag]) == [(step, step + len(tag)) for step in range(8000)] for tag in tags)
+    assert points(found["rare"]) == [(6667, 1.0)]
+    frames = _tfrecord.Frames(io.BytesIO(data), len(data))
+    cycles = {len(frames._cycle) for _ in frames.blocks()}
+    assert cycles == {0, 3}  # sought anew where it was left
+    damaged = flipped(flipped(data, 500_000), 800_000)
+    assert sum(len(one) for one in read(damaged).series) == 24_001 - 2
+    assert triples(damaged) <= triples(data)
+
+
 def _quickly_framed(records: Sequence[bytes]) -> bytes:
     """As `framed`, with our checksums: TensorBoard's take a second a megabyte."""
     lengths = np.array([len(record) for record in records])
