@@ -50,6 +50,8 @@ from gandoctor.run import LogProblem, RunParts, Steps, Values
 KIND = "log"
 ORDER = 10
 
+# Field and wire type of the parts of an event that has a scalar, as all writers emit them.
+_SHAPES = ([(WALL, 1), (SUMMARY, 2)], [(WALL, 1), (STEP, 0), (SUMMARY, 2)])
 # A Tensor's number by field (tensor_content, float_val, double_val), dtype, wire type and bytes.
 _FLOATS = {
     (4, 1, 2, 4): "<f4", (5, 1, 2, 4): "<f4", (5, 1, 5, 4): "<f4",
@@ -254,12 +256,9 @@ def _layout(payload: bytes, width: int) -> _Layout | None:
     """
     try:
         event = list(fields_of(payload, 0, len(payload)))
-        if [number for number, *_ in event if number != STEP] != [WALL, SUMMARY]:
+        if [(number, wire) for number, wire, _, _ in event] not in _SHAPES:
             return None
         place = {number: (start, end) for number, _, start, end in event}
-        wires = {number: wire for number, wire, _, _ in event}
-        if len(place) != len(event) or wires[WALL] != 1 or wires[SUMMARY] != 2 or wires.get(STEP, 0):
-            return None
         values = [_scalar(payload, *where) for where in parts_of(payload, *place[SUMMARY])]
     except ValueError:
         return None

@@ -250,6 +250,15 @@ def test_a_tag_twice_in_an_event_keeps_the_order() -> None:
     assert both(framed(events))["x"].values.tolist() == [1, 2] * 3
 
 
+def test_fields_in_any_order() -> None:
+    event = scalar("x", 5, 1.5)
+    summary = b"\x2a" + bytes([event.summary.ByteSize()]) + event.summary.SerializeToString()
+    wall = b"\x09" + struct.pack("<d", WALL)
+    orders = [wall + summary + b"\x10\x05", b"\x10\x05" + wall + summary, summary + b"\x10\x05" + wall]
+    orders += [b"\x10\x07" + wall + b"\x10\x05" + summary]  # the last of two steps counts
+    assert points(both(framed(orders))["x"]) == [(5, 1.5)] * 4
+
+
 @pytest.mark.parametrize(
     ("dtype", "field", "listed", "content", "number"),
     [
