@@ -165,6 +165,10 @@ def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding]:
     size = np.maximum(np.abs(f), 1.0)
     slack = limits["contradiction"].value
     flipped = (np.abs(g - f) < slack * size) & (np.abs(g + f) > 2 * slack * size)
+    for form in game.scale.likely or _all_forms():
+        if form.family.least_g is not None and np.isfinite(form.family.g_low):
+            # A bent loss takes that value by right (least squares near 0.38): it must lie below its bound.
+            flipped &= g / form.g_factor < form.family.least_g(f) - slack * size
     stretch = view.stretch(steps, flipped, share=0.5, hold=0.7)
     if stretch is None:
         return
