@@ -14,10 +14,11 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -133,9 +134,19 @@ def _index(report: contract.Report, links: Sequence[str], diagnoses: Sequence[Di
     families = [terminal.family_line(run, d) for run, d in zip(report.runs, diagnoses, strict=False)]
     listed = [_shown(run) for run in report.runs]
     rank = {"failing": 0, "warning": 1, "unknown": 2, "healthy": 3}
-    lines = sorted(zip(listed, links, families, strict=True), key=lambda line: rank[line[0].verdict])
+    places = _places([run.path for run in listed])
+    lines = sorted(zip(listed, links, families, places, strict=True), key=lambda line: rank[line[0].verdict])
     counts = {verdict: sum(run.verdict == verdict for run in report.runs) for verdict in rank}
     return _page("index.html", report, lines=lines, counts=counts, rank=rank, data="{}", plotly={})
+
+
+def _places(paths: Sequence[str]) -> list[str]:
+    """Where runs lie below the folder that they share; their paths as they are where they share none."""
+    try:
+        common = os.path.commonpath(paths)
+    except ValueError:  # none, or absolute and relative ones
+        return list(paths)
+    return [PurePath(path).relative_to(common).as_posix() for path in paths]
 
 
 def _page(template: str, report: contract.Report, **values: Any) -> str:

@@ -149,11 +149,12 @@
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       xaxis: {
         ...axis, title: { text: data.axis, font: { size: 12, color: ink }, standoff: 6 },
-        range: range || data.span, showline: true, linecolor: color("--line"), nticks: narrow.matches ? 4 : 8,
+        range: [...(range || data.span)], minallowed: data.span[0], maxallowed: data.span[1], showline: true, linecolor: color("--line"), nticks: narrow.matches ? 4 : 8,
         separatethousands: true, hoverformat: ",d",
+        spikethickness: 1, spikedash: "solid", spikecolor: color("--muted"),
       },
       yaxis: {
-        ...axis, fixedrange: true, type: figure.log ? "log" : "linear", exponentformat: "e", nticks: 6,
+        ...axis, fixedrange: true, type: figure.log ? "log" : "linear", exponentformat: "e", nticks: 6, hoverformat: ".4~g",
         ...(figure.log && decades(figure) > 1.5 ? { dtick: 1 } : {}),
         showticklabels: !figure.empty,
         ...(focus ? { range: figure.log && focus[0] > 0 ? [low, Math.log10(focus[1])] : focus } : { autorange: true }),
@@ -163,7 +164,7 @@
   };
 
   const draw = (figure) => Plotly.react(
-    canvas(figure), traces(figure), layout(figure), { displayModeBar: false, responsive: true });
+    canvas(figure), traces(figure), layout(figure), { displayModeBar: false, responsive: true, showTips: false });
   const drawAll = () => data.figures.forEach(draw);
 
   const lanes = () => {
@@ -236,6 +237,7 @@
       canvas(figure).on("plotly_relayout", (event) => {
         if (event["xaxis.autorange"]) zoom(null);
         else if ("xaxis.range[0]" in event) zoom([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
+        else if ("xaxis.range" in event) zoom(event["xaxis.range"]);
       });
       await new Promise((done) => setTimeout(done));  // let the page answer between two plots
     }
