@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gandoctor.readers.checkpoint_file import read, sniff
@@ -98,6 +98,7 @@ def test_other_archives_are_none(tmp_path: Path) -> None:
     assert keras.format == "keras"
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=64), st.sampled_from(["x.pth", "x.index", "network-snapshot-1.pkl", "x.safetensors"])
 )

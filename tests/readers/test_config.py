@@ -204,7 +204,7 @@ TEXTS = {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(TEXTS)), st.data())
 def test_no_mutation_raises(tmp_path: Path, name: str, data: st.DataObject) -> None:
     text = TEXTS[name]

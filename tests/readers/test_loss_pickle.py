@@ -179,7 +179,7 @@ def test_a_list_that_holds_itself(tmp_path: Path) -> None:
 SMALL = pickle.dumps({"d": {0: np.float32(1), 5: np.float32(2)}, "h": [0.5, 1.0], "a": np.arange(3.0)}, 2)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_mutation_raises(tmp_path: Path, data: st.DataObject) -> None:
     raw = bytearray(SMALL)

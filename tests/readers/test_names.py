@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gandoctor.readers.names import split_step
@@ -46,6 +46,7 @@ def test_real_names(name: str, left: str, step: int | None) -> None:
     assert split_step(name) == (left, step)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("aekpst0159.-_=x v"), max_size=60))
 def test_any_name_has_a_sane_step(name: str) -> None:
     left, step = split_step(name)

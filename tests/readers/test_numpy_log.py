@@ -182,7 +182,7 @@ def test_a_zip_bomb_is_not_inflated(tmp_path: Path) -> None:
     assert (parts.series, [problem.kind for problem in parts.problems]) == ([], ["too-large"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), st.booleans())
 def test_no_mutation_raises(tmp_path: Path, data: st.DataObject, archived: bool) -> None:
     made = io.BytesIO()

@@ -37,11 +37,13 @@ def value_of(data: bytes) -> Any:
     return loaded.value
 
 
+@settings(deadline=None)
 @given(PLAIN, st.integers(0, 5))
 def test_plain_data_is_what_python_reads(tree: object, protocol: int) -> None:
     assert value_of(pickle.dumps(tree, protocol)) == tree
 
 
+@settings(deadline=None)
 @given(PLAIN, st.integers(0, 5), st.data())
 def test_no_mutation_raises(tree: object, protocol: int, data: st.DataObject) -> None:
     raw = bytearray(pickle.dumps(tree, protocol))
@@ -51,6 +53,7 @@ def test_no_mutation_raises(tree: object, protocol: int, data: st.DataObject) ->
     assert 0 <= loaded.at <= len(raw)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(raw: bytes) -> None:
     load_inert(raw)
@@ -181,10 +184,10 @@ def test_a_cut_pickle_gives_what_stood_before() -> None:
         assert all(value == key / 4 for key, value in d.items())
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 5), st.floats(0, 1))
 def test_a_cut_pickle_tells_no_lies(protocol: int, share: float) -> None:
-    tree = {"d": {i: i / 4 for i in range(40)}, "g": [float(i) for i in range(40)]}
+    tree: dict[str, Any] = {"d": {i: i / 4 for i in range(40)}, "g": [float(i) for i in range(40)]}
     data = pickle.dumps(tree, protocol)
     value = load_inert(data[: int(share * len(data))]).value
     if isinstance(value, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gandoctor.readers.settings import MAX_SETTINGS, settings_of
@@ -50,6 +50,7 @@ def test_a_tree_that_holds_itself_ends() -> None:
     assert values(loop)["lr"] == 1
 
 
+@settings(deadline=None)
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 )
