@@ -11,11 +11,13 @@ from gandoctor.findings import Evidence, Finding, Kind, Param, Severity
 from gandoctor.interpret.view import D_GRAD, D_WEIGHT, G_GRAD, G_WEIGHT, RunView, Signal, Track
 from gandoctor.thresholds import Limits
 
+_APART = 20  # points: more critic steps for one of G are not usual
+
 
 @detector("GD301", needs=(G_GRAD,), min_points=40)
 def g_vanishes(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report gradients of G that stay near nothing. A network not updated at some steps logs zeros there:
-    the condition must hold for 80% of the points of a long stretch.
+    those do not count.
     """
     yield from _vanishing(view, limits, "G", G_GRAD)
 
@@ -33,8 +35,22 @@ def _reference(view: RunView, track: Track) -> float:
     return float(np.median(track.values[early])) if early.any() else float("nan")
 
 
+def _updates(track: Track) -> Track:
+    """The steps at which the network was updated: without the zeros between values that are not, where those
+    lie at most `_APART` points apart. Longer stretches of zeros stay, they are the illness.
+    """
+    values, live = track.values, np.flatnonzero(track.values)
+    if len(live) in (0, len(values)):
+        return track
+    after = np.searchsorted(live, np.arange(len(values)))  # for each point, the next live one
+    between = (after > 0) & (after < len(live))
+    gap = live[np.minimum(after, len(live) - 1)] - live[np.maximum(after - 1, 0)]
+    keep = (values != 0) | ~between | (gap > _APART)
+    return Track(track.steps[keep], values[keep], track.tags)
+
+
 def _vanishing(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterator[Finding]:
-    for track in map(view.blocks, view.all(signal)):
+    for track in (view.blocks(_updates(track)) for track in view.all(signal)):
         if len(track) < 20:
             continue
         early = _reference(view, track)
@@ -78,7 +94,7 @@ def d_explodes(view: RunView, limits: Limits) -> Iterator[Finding]:
 def _exploding(
     view: RunView, limits: Limits, network: str, signal: Signal, weight: Signal
 ) -> Iterator[Finding]:
-    for track in map(view.blocks, view.all(signal)):
+    for track in (view.blocks(_updates(track)) for track in view.all(signal)):
         if len(track) < 20:
             continue
         early = _reference(view, track)
