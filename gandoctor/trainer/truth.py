@@ -220,12 +220,14 @@ def primaries(
 ) -> tuple[str, ...]:
     """The codes that count as a right primary: the fault's causes that are true, else all true codes.
 
-    GD201 is true only where the samples are bad; of a fault that makes D too strong it is a right name
-    also where G is left with one good mode: D parts reals from fakes there too. auc: late median.
+    A cause that is grey is not scored as wrong. GD201 is true only where the samples are bad; of a fault
+    that makes D too strong it is a right name also where G is left with one good mode: D parts reals from
+    fakes there too. auc: late median.
     """
     true = {code for code, state in codes.items() if state.state == TRUE}
+    grey = {code for code, state in codes.items() if state.state == GREY}
     won = {"GD201"} if auc >= 0.95 else set()
-    right = tuple(code for code in causes if code in true | won or code in known)
+    right = tuple(code for code in causes if code in true | grey | won or code in known)
     return right or tuple(sorted(true))
 
 

@@ -28,8 +28,6 @@ from typing import Any
 from gandoctor.trainer import FAULTS, LogConfig, TrainConfig, configure
 from gandoctor.trainer.config import BASELINES, PER_RUN
 
-SIDE = 4  # runs of one shape that train side by side
-
 # Names that other people give to the same quantities; what a style leaves out keeps our name.
 TAG_STYLES: dict[str, dict[str, str]] = {
     "plain": {},
@@ -70,15 +68,15 @@ COLUMNS = (
 Group = list[tuple[TrainConfig, str]]  # configurations that train side by side, with their tag style
 
 
-def draw(healthy: int, ill: int, seed: int) -> list[Group]:
-    """Draw the study's configurations; the same seed draws the same."""
+def draw(healthy: int, ill: int, seed: int, side: int = 4) -> list[Group]:
+    """Draw the study's configurations, `side` runs of one shape; the same seed draws the same."""
     rng = random.Random(seed)
     groups: list[Group] = []
     kinds, left = {"": _healthy_kinds(rng), "ill": _ill_kinds(rng)}, {"": healthy, "ill": ill}
     while any(left.values()):
         for kind in [kind for kind in left if left[kind]]:  # in turn, so that a part is a fair sample too
             family, data, fault = next(kinds[kind])
-            size = min(SIDE, left[kind])
+            size = min(side, left[kind])
             group = [_draw_run(rng, family, data, fault, seed + i) for i in range(size)]
             groups.append([(_same_shape(config, group[0][0]), style) for config, style in group])
             left[kind] -= size
@@ -289,6 +287,7 @@ def main() -> None:
     parser.add_argument("--ill", type=int, default=60, help="runs with a fault")
     parser.add_argument("--seed", type=int, default=1000, help="below 1000: development")
     parser.add_argument("--jobs", type=int, default=2, help="processes that train")
+    parser.add_argument("--side", type=int, default=4, help="runs of one fault, trained side by side")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--keep", type=Path, help="train into this folder and keep it")
     where.add_argument("--reuse", type=Path, help="diagnose the runs of an earlier --keep again")
@@ -297,7 +296,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = options.reuse or options.keep or Path(scratch)
         if not options.reuse:
-            train_all(draw(options.healthy, options.ill, options.seed), root, options.jobs)
+            train_all(draw(options.healthy, options.ill, options.seed, options.side), root, options.jobs)
         if options.only_train:
             return
         with (root / "index.csv").open(encoding="utf-8", newline="") as file:

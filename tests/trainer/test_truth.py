@@ -101,8 +101,9 @@ def test_the_border_is_grey(samples: dict[str, float]) -> None:
 
 
 def test_primaries_are_the_causes_that_are_true() -> None:
-    codes = {"GD401": State(TRUE, 0), "GD102": State(GREY), "GD301": State(TRUE, 0)}
+    codes = {"GD401": State(TRUE, 0), "GD102": State(FALSE), "GD301": State(TRUE, 0), "GD104": State(GREY)}
     assert primaries(codes, ("GD401", "GD102"), (), 0.5) == ("GD401",)
+    assert primaries(codes, ("GD401", "GD104"), (), 0.5) == ("GD401", "GD104")
     assert primaries(codes, ("GD703", "GD401"), ("GD703",), 0.5) == ("GD703", "GD401")
     assert primaries(codes, (), (), 0.5) == ("GD301", "GD401")
     assert primaries(codes, ("GD201", "GD401"), (), 0.98) == ("GD201", "GD401")
