@@ -141,7 +141,7 @@ def onset_line(run: contract.Run, lang: str) -> str:
         line += f" ({say('between', lang, first=f'{first:,}', last=f'{last:,}')})"
     share = say("of-run", lang, percent=f"{one.onset_fraction:.0%}")
     sure = say("confidence", lang, value=f"{one.confidence:.2f}", source=say(one.confidence_source, lang))
-    return f"{texts.join([line, share], lang)} · {sure}"
+    return f"{texts.clauses([line, share], lang)} · {sure}"
 
 
 def chain_line(run: contract.Run) -> str:
@@ -175,10 +175,10 @@ def _remedies(run: contract.Run, lang: str) -> Iterable[Line]:
         if place == 0:
             yield say("do-first", lang), Text(remedy.change, "bold")
             if turned:
-                yield "", Text(turned, "cyan")
+                yield "", Text(turned, "bold")
             yield "", Text(remedy.why)
         else:
-            line = Text.assemble("• ", remedy.change, ("  " + turned if turned else "", "cyan"))
+            line = Text.assemble("• ", remedy.change, ("  " + turned if turned else "", "bold"))
             yield say("then", lang) if place == 1 else "", line
 
 
@@ -211,7 +211,8 @@ def _rest(run: contract.Run, lang: str) -> Iterable[Line]:
         said += [say("log-to-see", lang)] if run.log_next else []
         yield say("not-seen", lang), Text(texts.sentences(said, lang))
     for signal in run.log_next:
-        yield "", Text(f"• {signal.what}: {signal.how}" if signal.how else f"• {signal.what}")
+        how = say("labelled", lang, label=signal.what, text=signal.how) if signal.how else signal.what
+        yield "", Text("• " + how)
     if run.problems:
         yield say("reading", lang), Text(_problem_line(run, lang))
 
@@ -231,8 +232,10 @@ def _problem_line(run: contract.Run, lang: str) -> str:
     first = run.problems[0]
     count = len(run.problems)
     what = say("problem", lang) if count == 1 else say("problems", lang, count=f"{count:,}")
-    place = texts.join([part for part in (relative(first.file, run.path), first.place) if part], lang)
-    return clean(f"{what}: {place}: {first.message}")
+    place = texts.clauses([part for part in (relative(first.file, run.path), first.place) if part], lang)
+    return clean(
+        say("labelled", lang, label=what, text=say("labelled", lang, label=place, text=first.message))
+    )
 
 
 def relative(file: str, folder: str) -> str:
@@ -356,13 +359,23 @@ def _print_block(console: Console, lines: Sequence[Line], lang: str) -> None:
     if not lines:
         return
     labels = [say(key, lang) for key in ("chain", "do-first", "then", "keep", "not-seen", "reading", "onset")]
+    wide = max(Text(label).cell_len for label in labels)
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="bold", min_width=max(Text(label).cell_len for label in labels))
+    grid.add_column(no_wrap=True, style="bold", min_width=wide)
     grid.add_column(overflow="fold")
     for label, text in lines:
-        grid.add_row(_encoded(Text(label), console), _encoded(text, console))
+        hung = _hanging(text, _width(console) - wide - 2, console)
+        grid.add_row(_encoded(Text(label), console), _encoded(hung, console))
     console.print()
     console.print(grid, width=_width(console))
+
+
+def _hanging(text: Text, width: int, console: Console) -> Text:
+    """An item of a list with its further lines below its words, not below its bullet."""
+    if not text.plain.startswith("• "):
+        return text
+    first, *rest = text[2:].wrap(console, width - 2)
+    return Text("\n").join([Text("• ") + first, *(Text("  ") + line for line in rest)])
 
 
 def _encoded(text: Text, console: Console) -> Text:

@@ -52,6 +52,11 @@ def join(words: list[str], lang: str) -> str:
     return ("、" if lang == "zh" else ", ").join(words)
 
 
+def clauses(said: list[str], lang: str) -> str:
+    """Parts of one sentence: "step 7, 12% into the run" or "第 7 步，全程的 12% 处"."""
+    return ("，" if lang == "zh" else ", ").join(said)
+
+
 def sentences(said: list[str], lang: str) -> str:
     """Sentences one after another; Chinese has no space between them."""
     return ("" if lang == "zh" else " ").join(said)
