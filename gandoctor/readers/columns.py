@@ -24,7 +24,7 @@ Order: TypeAlias = npt.NDArray[np.intp]
 _ITERATION = (
     "globalstep", "globalsteps", "totalsteps", "totaliters", "batchesdone", "iteration", "iterations",
     "iter", "iters", "itr", "niter", "step", "steps", "update", "updates", "genstep",
-    "geniterations", "it", "步数", "迭代次数", "迭代",
+    "geniterations", "gstep", "dstep", "it", "步数", "迭代次数", "迭代",
 )  # fmt: skip
 _WITHIN = ("batch", "batches", "batchidx", "batchindex", "minibatch", "batchid", "i", "批次")
 _EPOCH = (

@@ -173,8 +173,9 @@ class _Table:
         table = np.array(self.values, dtype=np.float64)
         rows = np.array(self.rows, dtype=np.int64)
         names = [name.replace("{}", stem) for name in layout.names]
-        if self.width == 2 and not self.pairs and _counts(table[:, 0]):
-            names, layout = ["step", stem], FileLayout("", (), ("step",))
+        if not layout.clock and self.width > 1 and _counts(table[:, 0]):
+            names = ["step", *([stem] if self.width == 2 else names[1:])]
+            layout = FileLayout("", (), ("step",))
         columns = Columns()
         for name, column in zip(names, table.T, strict=True):
             columns.add_column(name, rows, np.ascontiguousarray(column))

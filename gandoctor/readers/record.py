@@ -42,12 +42,13 @@ _NOISE = re.compile(
     r"https?://\S+"
     r"|(?:^|(?<=\s))[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [^\s\]]+\]"  # the front of Google's logs
     r"|(?<![\w./\\-])[\w./\\-]+\.(?:py|pyc|cu|cpp|so):\d+"  # the place in the source that wrote the line
+    r"|\((?!epoch|ep:|iter|it:|step|batch)[a-z_]\w*:\d{2,5}\)"  # the same, as ESPnet has it
     r"|(?<![\w.])\d{1,4}[-/]\d{1,2}[-/]\d{1,4}(?![\w.])"  # a date
     r"|(?<![\w.])\d+:\d\d(?::\d\d)?(?:[.,]\d+)?(?![\w.]|:\d)"  # a time of day, a duration
     r"|(?<![\w.])\d+(?:\.\d+)?(?:d|h|hr|hrs|m|min|s|sec|ms|us)(?![\w.])(?:/\w+)?"  # 4h, 28m, 25ms/step
     r"|(?<![\w.])\d+(?:\.\d+)? (?:days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|ms|sec/\w+)(?!\w)"
 )
-_MAYBE_NOISE = re.compile(r"[0-9](?:[:/-][0-9]| ?[dhmsu])|://|\.(?:py|cu|cp|so)")
+_MAYBE_NOISE = re.compile(r"[0-9](?:[:/-][0-9]| ?[dhmsu])|://|\.(?:py|cu|cp|so)|:[0-9]+\)")
 _CALL = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*+\(")
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -84,15 +85,19 @@ _CUT = re.compile(r"[,;|\t\[\]{}<>\"'`=:•·]|\s{2,}|\s[-–—*>]+\s|(?<=[)\d]
 _FRONT_OF_KEY = re.compile(r"(?:[^\w]|[\d.]+(?!\w))+")
 _AFTER_NUMBER = re.compile(r"\s*(?:dB|ms|it/s|px|[KMG]i?B)(?=\s)")
 _LETTER = re.compile(r"[^\W\d_]")
+_LEVEL_FRONT = re.compile(r"^(?:INFO|DEBUG|WARNING|ERROR)\s+")
 _LEVEL = frozenset({"info", "debug", "warning", "warn", "error", "critical", "trace", "notice", "success"})
 
 # --- counters and fields without a sign -----------------------------------------------------------
 _COUNTER = re.compile(
-    r"(?<![\w/])(?P<name>(?:(?:global|train|training|total|current)[ _])?"
+    r"(?<![\w/])(?P<name>(?:(?:global|train|training|total|current|g|d)[ _])?"
     r"(?:epochs?|ep|iterations?|iters?|itr|steps?|batch|minibatch|kimg|tick))"
     r"(?:[ \t]*[\[(#][ \t]*|[ \t]+#?|-(?=\d+(?![\w.-])))"
     r"(?P<number>[0-9]{1,15})(?![0-9A-Za-z_]|\.\d|:\d|-\d|[ \t]*=)",
     re.IGNORECASE | re.ASCII,
+)
+_COUNTER_BEHIND = re.compile(  # 3epoch:train:101-150batch:
+    r"(?<![\w.-])(?:\d{1,12}-)?(?P<number>\d{1,12})(?P<name>epoch|batch|iter|step)(?=[\s:,|\]])", re.ASCII
 )
 _FRONTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern, re.ASCII), names)
@@ -366,6 +371,9 @@ class _Reading:
 
     def _counters(self) -> None:
         """Counters without a sign: `Epoch 3`, `[Batch 3/938]`, `Epoch [1/5]`, `Iter-1000`."""
+        for found in _COUNTER_BEHIND.finditer(self.work):
+            self.add(found["name"], found["number"], *found.span("number"))
+            self.used.append(found.span())
         after = 0
         for found in _COUNTER.finditer(self.work):
             start, end = found.span("number")
@@ -373,6 +381,7 @@ class _Reading:
                 self.add(found["name"], found["number"], start, end)
                 after = self._length(found["name"], end)
                 self.used.append((found.start(), after))
+        self.used.sort()
 
     def _nameless_front(self, front: int) -> None:
         """Counters at the line's front that have no name: `[3/25][10/1583]`, `>3, 10/468,`."""
@@ -469,6 +478,7 @@ def key_of(before: str) -> str:
     if front is not None:
         text = text[front.end() :]
     text = text.strip().rstrip("-*#>").strip()
+    text = _LEVEL_FRONT.sub("", text)
     if len(text) > LONGEST_KEY or not _LETTER.search(text) or text.count(" ") >= _MOST_WORDS:
         return ""
     return "" if text.lower() in _LEVEL else text

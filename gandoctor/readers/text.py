@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -29,7 +29,7 @@ from gandoctor.readers.positional import is_whole_number
 from gandoctor.readers.record import Bar, Record, record_of
 from gandoctor.readers.settings import settings_of
 from gandoctor.readers.writers import split_writers
-from gandoctor.run import LogProblem, RunParts, Setting, Start, Steps, Values
+from gandoctor.run import LogProblem, RunParts, Series, Setting, Start, Steps, Unit, Values
 
 KIND = "log"
 ORDER = 80
@@ -100,13 +100,17 @@ def sniff(head: Head) -> bool:
 def _evidence(lines: Iterable[str], known: bool) -> bool:
     """Whether enough lines hold numbers with the names of a log's."""
     good, told = 0, False
+    alone: Counter[str] = Counter()
     for line in lines:
         names = [one.name for one in record_of(line).fields if "\0" not in one.name]
         good += len(names) >= 2
-        told = told or any(map(_TOLD.search, names))
+        said = any(map(_TOLD.search, names))
+        told = told or said
+        alone[names[0] if len(names) == 1 and said else ""] += 1
         if told and (good >= 2 or known):
             return True
-    return False
+    del alone[""]
+    return max(alone.values(), default=0) >= _KNOWN_AFTER
 
 
 def _head_lines(data: bytes, size: int) -> list[str] | None:
@@ -197,6 +201,7 @@ class TextLog:
         self.settings: dict[str, Setting] = {}
         self.walls: list[Column] = []
         self.bar: tuple[int, Record] | None = None
+        self.empty_bars: list[tuple[int, int, int]] = []  # row, count, length
         self.options = 0  # lines left of a printed block of options
         self.known: dict[str, int] = defaultdict(int)
         # The last number of the latest line, and the line, by the line's names.
@@ -310,6 +315,8 @@ class TextLog:
         """A progress bar is a record once it is not drawn anew: a later drawing takes its place."""
         assert record.bar is not None
         values = [one.value for one in record.fields if not is_counter(one.name) and "\0" not in one.name]
+        if not values and not record.bar.running and record.bar.length:
+            self.empty_bars.append((row, record.bar.count, record.bar.length))
         if not values or (record.bar.count == 0 and not any(values)):  # nothing was computed yet
             return
         if self.bar is not None and not _is_redrawn(self.bar[1], record):
@@ -413,11 +420,10 @@ class TextLog:
         in_order = sorted(columns, key=lambda name: (columns[name][0][0], name))  # not as they were read
         columns = {name: columns[name] for name in in_order}
         settings = dict(self.settings)
-        for name in _before_training(columns):
-            rows, values = columns.pop(name)
-            if len(rows) == 1:
-                value = float(values[0])
-                settings.setdefault(name, Setting(int(value) if value.is_integer() else value, self.source))
+        self._set_aside(columns, settings)
+        bars = self._bars_as_clock(columns)
+        if bars is not None:
+            columns["it"] = bars
         if "loss_dur" in columns and any(name.endswith("semantic_frame_rate") for name in settings):
             columns["kl_ssl"] = columns.pop("loss_dur")  # GPT-SoVITS, see positional.py
         table = Columns()
@@ -426,7 +432,11 @@ class TextLog:
             table.add_column(name, shared.setdefault(rows.tobytes(), rows), values)
         if self.walls and columns:
             table.add_column(_TIME, *self._times(columns))
-        series = [one for one in table.series(self.source) if not is_counter(one.tag) and one.tag != _TIME]
+        series = [
+            _told_apart(one)
+            for one in table.series(self.source)
+            if not is_counter(one.tag) and one.tag != _TIME
+        ]
         jobs = split_writers(series)
         if len(jobs) > 1:
             message = f"{len(jobs)} jobs wrote into this log at the same time: taken as runs of their own"
@@ -440,6 +450,29 @@ class TextLog:
             )
             for number, job in enumerate(jobs, start=1)
         ]
+
+    def _set_aside(self, columns: dict[str, Column], settings: dict[str, Setting]) -> None:
+        """Take out what stands before training, a lone number as a setting."""
+        begun = _begun(columns)
+        for name, (rows, values) in list(columns.items()):
+            if "\0" in name or begun is None or int(rows[0]) >= begun:
+                continue
+            if len(rows) < _KNOWN_AFTER and int(rows[-1]) < begun:
+                del columns[name]
+                if len(rows) == 1:
+                    value = float(values[0])
+                    settings.setdefault(
+                        name, Setting(int(value) if value.is_integer() else value, self.source)
+                    )
+            elif is_counter(name) and values[0] > values[1]:  # "iter: 300000", how long it shall run
+                columns[name] = rows[1:], values[1:]
+
+    def _bars_as_clock(self, columns: Mapping[str, Column]) -> Column | None:
+        """The counts of bars without numbers of their own, if one bar runs through and nothing else counts."""
+        if any(map(is_counter, columns)) or not columns or len({bar[2] for bar in self.empty_bars}) != 1:
+            return None
+        rows, counts, _ = np.array(self.empty_bars, np.int64).T
+        return (rows, counts.astype(np.float64)) if np.all(np.diff(counts) >= 0) else None
 
     def _times(self, columns: Mapping[str, Column]) -> Column:
         rows = np.concatenate([rows for rows, _ in self.walls])
@@ -586,14 +619,30 @@ def _span(found: Iterable[_Numbers]) -> tuple[int, int]:
     return min(int(own[0]) for own in rows), max(int(own[-1]) for own in rows)
 
 
-def _before_training(columns: Mapping[str, Column]) -> list[str]:
-    """Names that stand only before the first record that is ever repeated: configuration, a model's table."""
+def _begun(columns: Mapping[str, Column]) -> int | None:
+    """The row on which training begins: the first with two names that are repeated, or with one.
+
+    None: too little is repeated. What stands before is configuration, or a model's table.
+    """
     most = max((len(rows) for rows, _ in columns.values()), default=0)
-    if most < _KNOWN_AFTER:
-        return []
-    begun = min(int(rows[0]) for rows, _ in columns.values() if len(rows) >= max(_KNOWN_AFTER, 0.1 * most))
-    return [
-        name
-        for name, (rows, _) in columns.items()
-        if len(rows) < _KNOWN_AFTER and int(rows[-1]) < begun and "\0" not in name
-    ]
+    repeated = [rows for rows, _ in columns.values() if len(rows) >= max(_KNOWN_AFTER, 0.1 * most)]
+    if not repeated:
+        return None
+    firsts = sorted({int(rows[0]) for rows in repeated})[:_MOST_LABELS]
+    return next(
+        (row for row in firsts if sum(_holds(rows, row) for rows in repeated) >= 2),
+        firsts[0],
+    )
+
+
+def _holds(rows: Steps, row: int) -> bool:
+    place = int(np.searchsorted(rows, row))
+    return place < len(rows) and int(rows[place]) == row
+
+
+def _told_apart(one: Series) -> Series:
+    """A series without points that repeat the one before: some loggers print each line twice."""
+    if one.unit is Unit.RECORD or len(one) < 2:
+        return one
+    again = (one.steps[1:] == one.steps[:-1]) & (one.values[1:] == one.values[:-1])
+    return one.take(np.append(True, ~again)) if np.any(again) else one

@@ -114,6 +114,20 @@ LINES = {
         "Train Epoch: 2 [640/6000 (11%)]\tLoss: 0.412000",
         {"Train Epoch": 2, "batch": 640, "batch of": 6000, "Loss": 0.412},
     ),
+    "espnet": (
+        "2021-05-06 01:02:03,456 (trainer:702) INFO: 2epoch:train:51-100batch: generator_loss=39.1, optim0_lr0=2.000e-04",
+        {"epoch": 2, "batch": 100, "generator_loss": 39.1, "optim0_lr0": 2e-4},
+    ),
+    "parallel wavegan": (
+        "2021-05-06 01:02:03,456 (train:500) INFO: (Steps: 700) train/generator_loss = 2.3450.",
+        {"Steps": 700, "train/generator_loss": 2.345},
+    ),
+    "mmgeneration": (
+        "2021-05-06 01:02:03,456 - mmgen - INFO - Iter [100/300]\tlr_generator: 2.000e-04, eta: 5:05:05, loss_disc_fake: 0.6",
+        {"Iter": 100, "Iter of": 300, "lr_generator": 2e-4, "loss_disc_fake": 0.6},
+    ),
+    "sagan": ("Elapsed [0:00:10], G_step [20/90], D_step[20/90], d_out_real: 0.41", {
+        "G_step": 20, "G_step of": 90, "D_step": 20, "D_step of": 90, "d_out_real": 0.41}),
     "iteration with a dash": ("Iter-300; D_loss: 1.2; G_loss: 0.9", {"Iter": 300, "D_loss": 1.2, "G_loss": 0.9}),
     "blanks alone": ("epoch 2 iter 70 loss_D 0.51 loss_G 0.92", {"epoch": 2, "iter": 70, "loss_D": 0.51, "loss_G": 0.92}),
     "a printed dict": ("{'loss_D': 0.5, 'loss_G': nan, 'epoch': 3}", {"loss_D": 0.5, "loss_G": math.nan, "epoch": 3}),

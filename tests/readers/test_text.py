@@ -77,6 +77,11 @@ def test_no_log_by_its_text(printed: str) -> None:
     assert not sniffs(printed, "notes.txt")
 
 
+def test_a_log_with_one_number_a_line() -> None:
+    assert sniffs("Epoch: 1\nD loss: 0.5\n" * 3, "notes.txt")
+    assert not sniffs("Epoch: 1\nsize: 0.5\n", "notes.txt")
+
+
 def test_one_line_under_a_usual_name_is_enough() -> None:
     assert sniffs("Loading…\nD loss: 0.5\n", "nohup.out")
     assert not sniffs("Loading…\nfiles: 5\n", "nohup.out")
@@ -203,6 +208,19 @@ def test_the_zeros_of_a_bar_that_has_not_begun_are_no_values(tmp_path: Path) -> 
     assert found["Discrim."].steps.tolist() == [1, 2]
 
 
+def test_bars_without_numbers_count_the_lines_between_them(tmp_path: Path) -> None:
+    bar = "\rdefault<data>:   {0}%|  | {0}/100 [00:12<10:00,  3.1it/s]\nG: 1.{0} | D: 0.{0}\n"
+    found = only("".join(bar.format(n) for n in (10, 20, 30)), tmp_path)
+    assert found["D"].steps.tolist() == [10, 20, 30]
+
+
+def test_lines_that_a_logger_prints_twice_count_once(tmp_path: Path) -> None:
+    found = only(
+        lines(f"{level}step: {s} D: 0.{s}" for s in range(1, 9) for level in ("", "INFO ")), tmp_path
+    )
+    assert found["D"].steps.tolist() == list(range(1, 9))
+
+
 def test_runs_told_apart_by_a_prefix(tmp_path: Path) -> None:
     made = [
         f"[{run}] Epoch [{e}/3] | D loss: {e}.5 | G loss: 1.0"
@@ -280,6 +298,16 @@ def test_numbers_before_training_are_settings(tmp_path: Path) -> None:
     assert run.settings["batch_size"].value == 16
     assert {one.tag for one in run.series} == {"D", "G"}
     assert run.series[0].steps.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_printed_option_file_is_no_training(tmp_path: Path) -> None:
+    head = ["INFO:", "  scale: 4", "  lr: 0.1", "  betas: [0.9, 0.99]", "  iter: 400000"]
+    rows = [f"[epoch: 0, iter:{i * 300:8,}, lr:(1.000e-04,)] l_pix: 1.{i}e-02" for i in range(1, 9)]
+    [run] = parts(lines([*head, *rows]), tmp_path)
+    by_tag = {one.tag: one for one in run.series}
+    assert set(by_tag) == {"lr", "l_pix"}
+    assert by_tag["l_pix"].steps.tolist() == list(range(300, 2_401, 300))
+    assert (run.settings["scale"].value, run.settings["betas.2"].value) == (4, 0.99)
 
 
 def test_where_training_resumed_from(tmp_path: Path) -> None:
