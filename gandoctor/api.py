@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
+from gandoctor.interpret.families import FAMILIES
+from gandoctor.interpret.roles import parse_role
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Diagnosis
-from gandoctor.readers.load import load_all
+from gandoctor.judge.rules import load_rules
+from gandoctor.many import diagnose_found
+from gandoctor.readers.load import find_runs, load_all
 from gandoctor.run import Run
+from gandoctor.thresholds import limits, version
 
 __all__ = ["diagnose", "diagnose_all", "load", "load_all", "write"]
+
+_NAMED = 8
+LANGUAGES = ("en", "zh")
 
 
 def load(path: str | Path) -> Run:
@@ -21,7 +29,7 @@ def load(path: str | Path) -> Run:
     if not runs:
         raise UserError("no training log was found there", where=str(path))
     if len(runs) > 1:
-        names = ", ".join(run.name for run in runs[:8])
+        names = ", ".join(run.name for run in runs[:_NAMED]) + (", …" if len(runs) > _NAMED else "")
         raise UserError(
             f"{len(runs)} runs are there: {names}", where=str(path), hint="load_all gives them all"
         )
@@ -29,13 +37,30 @@ def load(path: str | Path) -> Run:
 
 
 def diagnose(run: Run | str | Path, config: Config | None = None) -> Diagnosis:
-    """The diagnosis of one run, or of the one run at a path."""
+    """The diagnosis of one run, or of the one run at a path. Raises UserError as `load` does."""
+    check_config(config)
     return diagnose_run(run if isinstance(run, Run) else load(run), config)
 
 
-def diagnose_all(path: str | Path, config: Config | None = None) -> list[Diagnosis]:
-    """The diagnoses of every run at or below a path."""
-    return [diagnose_run(run, config) for run in load_all(path)]
+def diagnose_all(
+    paths: str | Path | Iterable[str | Path],
+    config: Config | None = None,
+    jobs: int = 1,
+    *,
+    done: Callable[[int], None] | None = None,
+) -> list[Diagnosis]:
+    """The diagnoses of every run at or below a path, or several, sorted by path within each.
+
+    A role that `config` gives to a tag counts in the runs that have the tag. With more than one folder of
+    logs the series of each `diagnosis.run` are thinned (to at most about 4,000 points, extremes kept);
+    `load_all` has them whole. jobs: processes. done: called with the number of folders, after each.
+    Raises UserError if a path does not exist or cannot be read, or the configuration does not fit.
+    """
+    check_config(config)
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    found = [run for path in several for run in find_runs(path)]
+    tell = None if done is None else lambda: done(len(found))
+    return diagnose_found(found, config, jobs, tell)
 
 
 def write(
@@ -46,3 +71,40 @@ def write(
 
     several = [diagnoses] if isinstance(diagnoses, Diagnosis) else list(diagnoses)
     write_report(several, Path(path), format=format, lang=lang)
+
+
+def check_config(config: Config | None) -> None:
+    """Raises UserError if a configuration names what does not exist, or pins other thresholds."""
+    if config is None:
+        return
+    if config.thresholds_version and config.thresholds_version != version():
+        raise UserError(
+            f"the configuration pins the thresholds of {config.thresholds_version}, these are of {version()}",
+            where="thresholds-version",
+            hint="verdicts may differ: read CHANGELOG.md, then set "
+            f'thresholds-version = "{version()}", or install the gandoctor that has the pinned ones',
+        )
+    if config.family and config.family not in FAMILIES:
+        raise UserError(
+            f"no loss family is called '{config.family}'",
+            where="--loss-family",
+            hint="the families are: " + ", ".join(FAMILIES),
+        )
+    if config.lang not in LANGUAGES:
+        raise UserError(
+            f"no language '{config.lang}'", where="--lang", hint="one of: " + ", ".join(LANGUAGES)
+        )
+    for role in config.roles.values():
+        parse_role(role)
+    limits("run", config.thresholds)
+    check_codes(config.select, "--select", config)
+    check_codes(config.ignore, "--ignore", config)
+
+
+def check_codes(starts: Sequence[str], where: str, config: Config) -> None:
+    """Raises UserError if one of `starts` ("GD2", "GD201") is the beginning of no code."""
+    known = load_rules(*config.rules)
+    for start in starts:
+        if not start or not any(code.startswith(start) for code in known):
+            hint = "a code is GD201, or GD2 for all that begin so; `gandoctor rules` lists them"
+            raise UserError(f"no code begins with '{start}'", where=where, hint=hint)

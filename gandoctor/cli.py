@@ -5,8 +5,11 @@ Nothing heavy is imported here: a command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,35 +19,57 @@ from gandoctor import __version__
 from gandoctor.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gandoctor.config import Config
     from gandoctor.judge.diagnosis import Diagnosis
 
-OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
+OK, FAILED, USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 F = TypeVar("F", bound=Callable[..., Any])
+_KNOWN_LOGS = (
+    "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, notebooks, npy files and pickles of losses"
+    " are read"
+)
+_BAR_FROM = 5  # folders; fewer are done before a bar is drawn
 
 
 class _Group(click.Group):
-    """Bad usage and UserError give one helpful line on stderr and exit 2."""
+    """Bad usage and UserError give one helpful message on stderr and exit 2."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
+            sys.stdout.flush()
         except click.exceptions.Exit as stop:
             code = stop.exit_code
+        except click.exceptions.NoArgsIsHelpError as fault:  # a bare `gandoctor`
+            click.echo(fault.format_message(), err=True)
+            code = USAGE
         except click.ClickException as fault:
-            click.echo(f"gandoctor: {fault.format_message()}", err=True)
+            _say(fault.format_message() + _usage_hint(fault))
             code = USAGE
         except (click.Abort, KeyboardInterrupt):
-            click.echo("gandoctor: interrupted", err=True)
-            code = 130
+            _say("interrupted")
+            code = INTERRUPTED
         except UserError as fault:
-            click.echo(f"gandoctor: {fault}", err=True)
+            _say(str(fault))
             code = USAGE
         except BrokenPipeError:  # the reader of our output went away: nothing is wrong
-            sys.stderr.close()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = OK
         sys.exit(code if isinstance(code, int) else OK)
+
+
+def _say(text: str) -> None:
+    """One message to a person, on stderr, without the control characters that a file's name may hold."""
+    safe = "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+    click.echo(f"gandoctor: {safe}", err=True)
+
+
+def _usage_hint(fault: click.ClickException) -> str:
+    context = getattr(fault, "ctx", None)
+    return f"\nhint: {context.command_path} --help" if context is not None else ""
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -53,62 +78,73 @@ def main() -> None:
     """Read what a GAN run left behind, find what went wrong and when, and say what to change first."""
 
 
+# --- options ---------------------------------------------------------------------------------------------
+
+_LANG = click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of texts [en].")
+_RULES = click.option(
+    "--rules", "rule_folders", multiple=True, type=click.Path(file_okay=False, exists=True),
+    help="A folder of your own rules.",
+)  # fmt: skip
+_JOBS = click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+_FORMAT = click.option(
+    "--format", "formats", multiple=True, metavar="FORMAT[:FILE]",
+    help="json, terminal, html, …; to FILE, or to standard output. Repeatable.",
+)  # fmt: skip
+
+
 def _reading(command: F) -> F:
     """The options of every command that reads runs."""
     for option in reversed(
         (
             click.argument("paths", nargs=-1, required=True, type=click.Path()),
-            click.option("--map", "roles", multiple=True, metavar="TAG=ROLE", help="What a tag means, e.g. loss1=D.loss."),
+            click.option("--map", "roles", multiple=True, metavar="TAG=ROLE",
+                         help="What a tag means, e.g. loss1=D.loss."),
             click.option("--loss-family", "family", metavar="FAMILY", help="The loss family, if it is read wrongly."),
-            click.option("--select", multiple=True, metavar="CODE", help="Count only these codes (GD2 means all GD2xx)."),
+            click.option("--select", multiple=True, metavar="CODE",
+                         help="Count only these codes (GD2 means all GD2xx)."),
             click.option("--ignore", multiple=True, metavar="CODE", help="Do not count these codes."),
             click.option("--config", type=click.Path(dir_okay=False), help="A gandoctor.toml to use."),
-            click.option("--rules", "rule_folders", multiple=True, type=click.Path(file_okay=False, exists=True),
-                         help="A folder of your own rules."),
-            click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of texts."),
-            click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes."),
+            _RULES,
+            _LANG,
         )
     ):  # fmt: skip
         command = option(command)
     return command
 
 
+# --- commands --------------------------------------------------------------------------------------------
+
+
 @main.command()
 @_reading
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="FORMAT[:FILE]",
-    help="json, terminal, html, …; to FILE, or to standard output. Repeatable; replaces the defaults.",
-)
-@click.option("-o", "--output", type=click.Path(), help="Where the HTML report goes [gandoctor-report.html].")
+@_FORMAT
+@click.option("-o", "--output", type=click.Path(), help="Where the report goes [gandoctor-report.html].")
 @click.option("--no-report", is_flag=True, help="Print the summary only.")
+@_JOBS
 def diagnose(
-    paths: Sequence[str], formats: Sequence[str], output: str | None, no_report: bool, **options: Any
+    paths: Sequence[str], formats: Sequence[str], output: str | None, no_report: bool, jobs: int, **options: Any
 ) -> int:  # fmt: skip
-    """Diagnose the runs at or below PATHS: print a summary and write an HTML report.
+    """Say what went wrong in the runs at PATHS; write a report.
 
-    Exits 0 if at least one file was read.
+    Prints a summary and writes an HTML report, for every run at or below PATHS.
+
+    --format replaces both. Exits 0 if at least one file was read, else 2.
     """
-    config = _config(paths, **options)
-    diagnoses, faults = _diagnose(paths, config, options["jobs"])
+    wanted = _wanted(formats, output)
+    with _empty_object_on_error(wanted):
+        config = _config(**options)
+        diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
+        read = any(diagnosis.run.files for diagnosis in diagnoses)
+        if not read and not faults:
+            faults.append(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS))
+        if wanted:
+            _write(diagnoses, wanted, config)
+        elif diagnoses:
+            report = None if no_report else _report(diagnoses, output, config)
+            _summary(diagnoses, config, report)
     for fault in faults:
-        click.echo(f"gandoctor: {fault}", err=True)
-    if formats:
-        for wanted in formats:
-            _report(diagnoses, wanted, config.lang)
-    else:
-        if not diagnoses:
-            raise UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS)
-        report = None if no_report else _html(diagnoses, output, config.lang)
-        from gandoctor.reports.terminal import print_summary
-
-        print_summary(diagnoses, _console(), config.lang, report_path=report)
-    return OK if diagnoses else USAGE
-
-
-_KNOWN_LOGS = "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, notebooks, npy and pickles of losses are read"
+        _say(str(fault))
+    return OK if read else USAGE
 
 
 @main.command()
@@ -131,72 +167,74 @@ _KNOWN_LOGS = "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, no
 @click.option(
     "--allow-unknown", is_flag=True, help="A run that cannot be judged is no failure (exit 0 instead of 3)."
 )
-@click.option("--exit-zero", is_flag=True, help="Always exit 0.")
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="FORMAT[:FILE]",
-    help="Reports besides the lines. Repeatable.",
-)
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the runs are like.")
+@_FORMAT
+@_JOBS
 def check(
     paths: Sequence[str], fail_on: Sequence[str], min_confidence: float, allow_unknown: bool, exit_zero: bool,
-    formats: Sequence[str], **options: Any,
+    formats: Sequence[str], jobs: int, **options: Any,
 ) -> int:  # fmt: skip
-    """Check the runs at or below PATHS, for CI: one line a run and an exit code.
+    """For CI: a line a run, and an exit code.
 
-    1 if a run fails, else 2 for bad usage or an unreadable path, else 3 if a run cannot be judged, else 0.
+    Exits 1 if a run at or below PATHS fails, else 2 for bad usage or an unreadable path, else 3 if a run
+    cannot be judged, else 0.
     """
-    config = _config(paths, **options)
-    diagnoses, faults = _diagnose(paths, config, options["jobs"])
+    from gandoctor.api import check_codes
     from gandoctor.judge.checking import Check, fails
 
-    rules = Check(tuple(fail_on), min_confidence)
-    failed = [fails(diagnosis, rules, config) for diagnosis in diagnoses]
-    for diagnosis, why in zip(diagnoses, failed, strict=True):
-        click.echo(_check_line(diagnosis, why))
-    for wanted in formats:
-        _report(diagnoses, wanted, config.lang)
+    wanted = _wanted(formats, None)
+    with _empty_object_on_error(wanted):
+        config = _config(**options)
+        rules = Check(tuple(fail_on), min_confidence)
+        check_codes([word for word in fail_on if word not in ("error", "warning")], "--fail-on", config)
+        diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
+        failed = [fails(diagnosis, rules, config) for diagnosis in diagnoses]
+        machine = any(file is None for _, file in wanted)
+        for diagnosis, why in zip(diagnoses, failed, strict=True):
+            click.echo(_check_line(diagnosis, why, options), err=machine)
+        _write(diagnoses, wanted, config)
     for fault in faults:
-        click.echo(f"gandoctor: {fault}", err=True)
-    unknown = not diagnoses or any(diagnosis.verdict == "unknown" for diagnosis in diagnoses)
+        _say(str(fault))
     if not diagnoses and not faults:
-        click.echo(f"gandoctor: no training log was found in {', '.join(paths)}", err=True)
+        _say(f"no training log was found in {', '.join(paths)}")
     if exit_zero:
         return OK
     if any(failed):
         return FAILED
     if faults:
         return USAGE
+    unknown = not diagnoses or any(diagnosis.verdict == "unknown" for diagnosis in diagnoses)
     return UNKNOWN if unknown and not allow_unknown else OK
 
 
 @main.command()
 @_reading
 def roles(paths: Sequence[str], **options: Any) -> int:
-    """Show what was read of the runs at PATHS, tag by tag, with role and certainty."""
-    config = _config(paths, **options)
-    diagnoses, faults = _diagnose(paths, config, options["jobs"])
-    for fault in faults:
-        click.echo(f"gandoctor: {fault}", err=True)
+    """Show how each tag of the runs at PATHS was read."""
+    from gandoctor.judge.diagnose import diagnose_run
+    from gandoctor.many import fitting
+    from gandoctor.readers.load import load_run
     from gandoctor.reports.terminal import print_roles
 
+    config = _config(**options)
+    found, faults = _find(paths)
+    runs = [run for one in found for run in load_run(one)]
+    _check_tags(options["roles"], (tag for run in runs for tag in run.series))
+    diagnoses = [diagnose_run(run, fitting(config, run)) for run in runs]
+    if not diagnoses and not faults:
+        faults.append(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS))
     print_roles(diagnoses, _console(), config.lang)
-    return OK if diagnoses else USAGE
+    for fault in faults:
+        _say(str(fault))
+    return OK if any(run.files for run in runs) else USAGE
 
 
 @main.command()
 @click.argument("code")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Language of the text.")
-@click.option(
-    "--rules",
-    "rule_folders",
-    multiple=True,
-    type=click.Path(file_okay=False, exists=True),
-    help="A folder of your own rules.",
-)
-def explain(code: str, lang: str, rule_folders: Sequence[str]) -> int:
-    """Explain a symptom: what it is, what causes it, what is looked for, and its remedies."""
+@_LANG
+@_RULES
+def explain(code: str, lang: str | None, rule_folders: Sequence[str]) -> int:
+    """Explain a symptom: causes, limits, remedies."""
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports.explain import explain as text_of
     from gandoctor.reports.explain import find_code
@@ -204,43 +242,40 @@ def explain(code: str, lang: str, rule_folders: Sequence[str]) -> int:
 
     known = load_rules(*map(Path, rule_folders))
     found = find_code(code, known)
-    click.echo(text_of(found, known, limits(found), lang))
+    click.echo(text_of(found, known, limits(found), lang or "en"), nl=False)
     return OK
 
 
 @main.command()
 @click.option("--facts", is_flag=True, help="List the facts that conditions and changes may name.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Language of the text.")
-@click.option(
-    "--rules",
-    "rule_folders",
-    multiple=True,
-    type=click.Path(file_okay=False, exists=True),
-    help="A folder of your own rules.",
-)
-def rules(facts: bool, lang: str, rule_folders: Sequence[str]) -> int:
+@_LANG
+@_RULES
+def rules(facts: bool, lang: str | None, rule_folders: Sequence[str]) -> int:
     """List the symptoms that are known, with their remedies."""
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports.explain import list_facts, list_rules
 
-    click.echo(list_facts(lang) if facts else list_rules(load_rules(*map(Path, rule_folders)), lang))
+    lang = lang or "en"
+    text = list_facts(lang) if facts else list_rules(load_rules(*map(Path, rule_folders)), lang)
+    click.echo(text.rstrip("\n"))
     return OK
 
 
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False), required=False)
-@click.option("--family", default="ns", show_default=True, help="Loss family.")
-@click.option("--data", default="ring8", show_default=True, help="ring8, grid25 or glyphs.")
-@click.option("--fault", help="A fault to make on purpose; --list-faults names them.")
-@click.option("--list-faults", is_flag=True, help="List the faults and exit.")
+@click.option("--family", help="Loss family [ns, or the first that the fault goes with].")
+@click.option("--data", help="Data set [ring8, or the first that the fault goes with].")
+@click.option("--fault", help="A fault to make on purpose.")
+@click.option("--list-faults", is_flag=True, help="List the data sets, families and faults, and exit.")
 @click.option("--steps", type=click.IntRange(1), help="Generator steps.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--format",
     "log_format",
     type=click.Choice(["tensorboard", "csv", "jsonl"]),
     default="tensorboard",
     show_default=True,
+    help="Of the log.",
 )
 @click.option(
     "--log",
@@ -248,100 +283,200 @@ def rules(facts: bool, lang: str, rule_folders: Sequence[str]) -> int:
     type=click.Choice(["losses", "outputs", "norms", "samples", "all"]),
     default="all",
     show_default=True,
-    help="What is logged.",
+    help="What is logged; each holds all that stand before it.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def train(folder: str | None, list_faults: bool, **options: Any) -> int:
-    """Train the reference GAN, healthy or with a fault, into FOLDER."""
+    """Train a small GAN, healthy or ill, into FOLDER (needs torch)."""
     from gandoctor.trainer.command import fault_table, run
 
     if list_faults:
         click.echo(fault_table())
         return OK
     if folder is None:
-        raise UserError("Missing argument 'FOLDER'", hint="gandoctor train runs/ring")
+        raise UserError("FOLDER is missing: where the run is to go", hint="gandoctor train runs/ring")
     run(Path(folder), **options)
     return OK
 
 
+# --- from options to diagnoses ---------------------------------------------------------------------------
+
+
 def _config(
-    paths: Sequence[str], roles: Sequence[str], family: str | None, select: Sequence[str], ignore: Sequence[str],
-    config: str | None, rule_folders: Sequence[str], lang: str | None, jobs: int,
+    roles: Sequence[str], family: str | None, select: Sequence[str], ignore: Sequence[str],
+    config: str | None, rule_folders: Sequence[str], lang: str | None,
 ) -> Config:  # fmt: skip
     """The configuration found near the working directory, with the command line on top."""
+    from gandoctor.api import check_config
     from gandoctor.config import find_config, read_config
 
     found = read_config(Path(config)) if config else find_config(Path.cwd())
-    given = {}
-    for item in roles:
+    made = found.changed(
+        roles={**found.roles, **_roles(roles)}, family=family, lang=lang,
+        select=tuple(code.upper() for code in select), ignore=tuple(code.upper() for code in ignore),
+        rules=(*found.rules, *map(Path, rule_folders)),
+    )  # fmt: skip
+    check_config(made)
+    return made
+
+
+def _roles(given: Iterable[str]) -> dict[str, str]:
+    """The roles given as TAG=ROLE; a tag may hold "="."""
+    found = {}
+    for item in given:
         tag, equals, role = item.rpartition("=")
         if not equals or not tag:
             raise UserError(f"'{item}' is not TAG=ROLE", where="--map", hint="for example --map loss1=D.loss")
-        given[tag] = role
-    if family:
-        from gandoctor.interpret.families import FAMILIES
-
-        if family not in FAMILIES:
-            raise UserError(f"no loss family is called '{family}'", where="--loss-family",
-                            hint="the families are: " + ", ".join(FAMILIES))  # fmt: skip
-    return found.changed(
-        roles={**found.roles, **given}, family=family, select=tuple(select), ignore=tuple(ignore), lang=lang,
-        rules=(*found.rules, *map(Path, rule_folders)),
-    )  # fmt: skip
+        found[tag] = role
+    return found
 
 
-def _diagnose(paths: Sequence[str], config: Config, jobs: int) -> tuple[list[Diagnosis], list[UserError]]:
-    """The diagnoses of every path that can be read, and what is wrong with the others."""
-    from gandoctor.api import diagnose_all
+def _find(paths: Iterable[str]) -> tuple[list[Any], list[UserError]]:
+    """The runs at or below every path that can be read, and what is wrong with the others."""
+    from gandoctor.readers.load import find_runs
 
-    diagnoses: list[Diagnosis] = []
+    found: list[Any] = []
     faults: list[UserError] = []
     for path in paths:
         try:
-            diagnoses.extend(diagnose_all(path, config, jobs=jobs))
+            found += find_runs(path)
         except UserError as fault:
-            if fault.where.startswith("--"):  # a mistake in the call, not in this path
-                raise
             faults.append(fault)
+    return found, faults
+
+
+def _diagnose(
+    paths: Iterable[str], config: Config, jobs: int, given: Iterable[str]
+) -> tuple[list[Diagnosis], list[UserError]]:
+    """The diagnoses of the runs, and what is wrong with the paths that cannot be read."""
+    from gandoctor.many import diagnose_found
+
+    found, faults = _find(paths)
+    with _bar(len(found)) as done:
+        diagnoses = diagnose_found(found, config, jobs, done)
+    if diagnoses:
+        _check_tags(given, (tag for diagnosis in diagnoses for tag in diagnosis.run.series))
     return diagnoses, faults
 
 
-def _report(diagnoses: Sequence[Diagnosis], wanted: str, lang: str) -> None:
-    """Write one `FORMAT[:FILE]`."""
+def _check_tags(given: Iterable[str], tags: Iterable[str]) -> None:
+    """Raises UserError if --map names a tag that no run has."""
+    from difflib import get_close_matches
+
+    known = list(dict.fromkeys(tags))
+    for tag in _roles(given):
+        if tag not in known:
+            near = get_close_matches(tag, known, n=6, cutoff=0.5) or known[:12]
+            raise UserError(
+                f"no tag is called '{tag}'", where="--map", hint="the tags are: " + ", ".join(near)
+            )
+
+
+@contextmanager
+def _bar(folders: int) -> Iterator[Callable[[], None] | None]:
+    """A progress bar on stderr if that is a terminal and there is enough to wait for."""
+    if folders < _BAR_FROM or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("runs", total=folders)
+        yield lambda: progress.advance(task)
+
+
+# --- output ----------------------------------------------------------------------------------------------
+
+Wanted = list[tuple[str, Path | None]]  # format and file, None for standard output
+
+
+def _wanted(formats: Iterable[str], output: str | None) -> Wanted:
+    """The outputs that --format asks for, and -o where it goes with one. Raises UserError."""
+    from gandoctor.reports import reporter
+
+    made: Wanted = []
+    for one in formats:
+        name, _, file = one.partition(":")
+        reporter(name)
+        made.append((name, Path(file) if file else None))
+    if output is not None and len(made) == 1 and made[0][1] is None:
+        made = [(made[0][0], Path(output))]
+    elif output is not None and made:
+        raise UserError(
+            "one file for several outputs", where="-o", hint="--format FORMAT:FILE names each file"
+        )
+    if sum(file is None for _, file in made) > 1:
+        hint = "give all but one a file, as in --format sarif:report.sarif"
+        raise UserError("two formats cannot share standard output", where="--format", hint=hint)
+    return made
+
+
+@contextmanager
+def _empty_object_on_error(wanted: Wanted) -> Iterator[None]:
+    """Who asked for JSON on standard output gets an object there, whatever is wrong."""
+    try:
+        yield
+    except UserError:
+        if ("json", None) in wanted:
+            from gandoctor.reports import write_report
+
+            write_report([], None, format="json")
+        raise
+
+
+def _write(diagnoses: Sequence[Diagnosis], wanted: Wanted, config: Config) -> None:
+    from gandoctor.judge.rules import load_rules
     from gandoctor.reports import write_report
 
-    name, _, file = wanted.partition(":")
-    write_report(list(diagnoses), Path(file) if file else None, format=name, lang=lang)
+    for name, file in wanted:
+        write_report(diagnoses, file, format=name, lang=config.lang, rules=load_rules(*config.rules))
 
 
-def _html(diagnoses: Sequence[Diagnosis], output: str | None, lang: str) -> Path:
-    from gandoctor.reports import write_report
+def _report(diagnoses: Sequence[Diagnosis], output: str | None, config: Config) -> Path:
+    """Write the report, as HTML unless the file's name says otherwise; a folder gets an index.html."""
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.reports import formats, write_report
 
     several = len(diagnoses) > 1
     path = Path(output or ("gandoctor-report/index.html" if several else "gandoctor-report.html"))
     if path.is_dir() or str(output or "").endswith("/"):
         path = path / "index.html"
-    write_report(list(diagnoses), path, format="html", lang=lang)
+    suffixes = tuple(suffix for one in formats().values() for suffix in one.SUFFIXES)
+    format = "" if path.name.lower().endswith(suffixes) else "html"
+    write_report(diagnoses, path, format=format, lang=config.lang, rules=load_rules(*config.rules))
     return path
 
 
-def _console() -> Any:
+def _summary(diagnoses: Sequence[Diagnosis], config: Config, report: Path | None) -> None:
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.reports.terminal import print_summary
+
+    print_summary(diagnoses, _console(), config.lang, report_path=report, rules=load_rules(*config.rules))
+
+
+def _console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
 
 
-def _check_line(diagnosis: Diagnosis, why: str) -> str:
+def _check_line(diagnosis: Diagnosis, why: str, options: dict[str, Any]) -> str:
     """One line a run, ending in the command that reproduces it."""
-    import shlex
-
     from gandoctor.reports.texts import clean
 
     primary = diagnosis.primary
     told = f" {primary.finding.code} since {primary.finding.stretch.onset}" if primary else ""
     word = "FAIL" if why else diagnosis.verdict.upper() if diagnosis.verdict == "unknown" else "ok"
-    path = shlex.quote(clean(str(diagnosis.run.path)))
-    return f"{word:7} {clean(diagnosis.run.name)}: {diagnosis.verdict}{told}  # gandoctor diagnose {path}"
+    command = ["gandoctor", "diagnose", str(diagnosis.run.path)]
+    for name, option in (("roles", "--map"), ("family", "--loss-family"), ("select", "--select"),
+                         ("ignore", "--ignore"), ("config", "--config"), ("rule_folders", "--rules")):  # fmt: skip
+        given = options[name] or ()
+        command += [
+            part for value in ([given] if isinstance(given, str) else given) for part in (option, value)
+        ]
+    line = f"{word:7} {diagnosis.run.name}: {diagnosis.verdict}{told}  # {shlex.join(command)}"
+    return clean(line)
 
 
 if __name__ == "__main__":

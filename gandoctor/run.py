@@ -53,6 +53,7 @@ class Series:
     wall_time: float64 (n,) seconds since the epoch, or None.
 
     From a reader: in write order, steps may repeat or go back. In a `Run`: sorted by step.
+    logged: how many points the log has, where only some of them are kept; else 0.
     """
 
     tag: str
@@ -62,9 +63,15 @@ class Series:
     source: Path
     unit: Unit = Unit.ITERATION
     wall_time: Values | None = None
+    logged: int = 0
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    @property
+    def points(self) -> int:
+        """How many points the log has of this tag."""
+        return self.logged or len(self)
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> Series:
         """The same series at some of its points: a mask, indices or a slice."""

@@ -161,6 +161,8 @@ def parse_role(text: str) -> Role:
             hint="a role is NETWORK.QUANTITY[.PART], e.g. D.loss.real, G.loss, -.metric.fid; quantities: "
             + ", ".join(QUANTITIES),
         )
+    if quantity.endswith("loss") and not part:
+        part = "total"
     return Role(network, quantity, part, layer, certainty=1.0, how="you")
 
 

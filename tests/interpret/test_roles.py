@@ -48,7 +48,7 @@ def test_a_lone_accuracy_beside_a_d_loss_is_of_d() -> None:
 
 def test_the_users_word_outranks_the_name() -> None:
     roles = resolve(["loss1", "loss2"], {"loss1": "D.loss", "loss2": "G.loss.adversarial"})
-    assert (str(roles["loss1"]), roles["loss1"].how) == ("D.loss", "you")
+    assert (str(roles["loss1"]), roles["loss1"].how) == ("D.loss.total", "you")
 
 
 @pytest.mark.parametrize("text", ["loss", "X.loss", "D.foo", ""])
