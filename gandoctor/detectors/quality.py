@@ -9,7 +9,8 @@ import numpy as np
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
 from gandoctor.interpret.view import ANY, G_STEP, G_WEIGHT, QUALITY, RunView, Track
-from gandoctor.stats import rolling_median
+from gandoctor.run import Values
+from gandoctor.stats import Mask, rolling_median
 from gandoctor.thresholds import Limits
 
 _NEVER_NEGATIVE = frozenset(
@@ -22,11 +23,16 @@ _DISTANCES = frozenset({"fid", "kid", "swd", "mmd", "fvd"})
 
 def broken(view: RunView, track: Track, limit: float) -> float:
     """The share of a metric's values that no such metric can have."""
-    one = view.series[track.tags[0]]
-    impossible = ~np.isfinite(one.values) | (np.abs(one.values) > limit)
-    if view.roles[track.tags[0]].part in _NEVER_NEGATIVE:
-        impossible |= one.values < 0
-    return float(np.mean(impossible))
+    return float(np.mean(_impossible(view, track.tags[0], limit)))
+
+
+def _impossible(view: RunView, tag: str, limit: float) -> Mask:
+    """Which values of a metric no such metric can have, bool (n,) over all points, finite or not."""
+    values = view.series[tag].values
+    bad: Mask = ~np.isfinite(values) | (np.abs(values) > limit)
+    if view.roles[tag].part in _NEVER_NEGATIVE:
+        bad |= values < 0
+    return bad
 
 
 @detector("GD505", needs=(ANY,), min_points=1)
@@ -39,34 +45,39 @@ def metric_is_broken(view: RunView, limits: Limits) -> Iterator[Finding | NotExa
         if role.quantity != "metric" or not len(view.series[tag]):
             continue
         one = view.series[tag]
-        share = broken(view, Track(one.steps, one.values, (tag,)), limits["impossible"].value)
-        bad = ~np.isfinite(one.values) | (np.abs(one.values) > limits["impossible"].value)
+        bad = _impossible(view, tag, limits["impossible"].value)
+        share = float(np.mean(bad))
         value = float(one.values[np.argmax(bad)]) if bad.any() else float(one.values[-1])
+        end = None
         if share > 0.2:
             statistic, bound, measured = "share of impossible values", None, share
-            onset = int(one.steps[np.argmax(bad)]) if bad.any() else int(one.steps[0])
+            onset = int(one.steps[np.argmax(bad)])
+            end = None if bad[-1] else int(one.steps[np.flatnonzero(bad)[-1]])
         elif (run := _repeated(one.values)) >= limits["repeated"].value and role.part not in (
             "coverage",
             "modes",
         ):
-            statistic, bound, measured = "equal values in a row to the end", limits["repeated"], float(run)
-            onset = int(one.steps[-run])
+            statistic, bound, measured = "missed updates: equal values to the end", limits["repeated"], run
+            differ = np.flatnonzero(one.values != one.values[-1])
+            onset = int(one.steps[differ[-1] + 1 if len(differ) else 0])
         else:
             continue
-        stretch = Stretch(onset, (onset, onset), None, share or 1.0)
-        evidence = Evidence(
-            Kind.QUALITY, statistic, measured, bound or limits["impossible"], (tag,), view.window(stretch)
-        )
+        stretch = Stretch(onset, (onset, onset), end, share or 1.0)
+        evidence = Evidence(Kind.QUALITY, statistic, measured, bound, (tag,), view.window(stretch))
         params: dict[str, Param] = {"metric": tag, "value": value, "share": share}
         yield Finding("GD505", Severity.WARNING, stretch, (evidence,), view.subject(tag=tag), params)
 
 
-def _repeated(values: np.ndarray) -> int:
-    """How many equal values end a metric's series."""
+def _repeated(values: Values) -> float:
+    """How many updates a metric missed at its end: equal values there, over the usual number of equal values
+    before (a log that repeats the last value in every line has many of them).
+    """
     if len(values) < 2:
-        return 0
-    differs = np.flatnonzero(values != values[-1])
-    return len(values) - (int(differs[-1]) + 1 if len(differs) else 0)
+        return 0.0
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    starts = np.concatenate([[0], changes])
+    usual = float(np.median(np.diff(starts))) if len(changes) else 1.0
+    return (len(values) - int(starts[-1])) / usual
 
 
 def believable(view: RunView) -> list[Track]:
@@ -90,7 +101,8 @@ def turns_worse(view: RunView, limits: Limits) -> Iterator[Finding]:
         first, last = view.span
         since = (last - int(track.steps[best])) / max(last - first, 1)
         whole = max(gain, 0.25 * loss, 1e-12)
-        relative = loss / max(abs(float(track.values[best])), 1e-12)
+        best_value = sign * float(smooth[best])
+        relative = loss / max(abs(best_value), 1e-12)
         if (
             loss / whole < limits["lost"].value
             or relative < limits["relative"].value
@@ -106,7 +118,7 @@ def turns_worse(view: RunView, limits: Limits) -> Iterator[Finding]:
             Evidence(Kind.QUALITY, "fall since the best / best", float(relative), limits["relative"], track.tags, window),
         )  # fmt: skip
         params: dict[str, Param] = {
-            "metric": track.tags[0], "best": float(track.values[best]), "best_step": int(track.steps[best]),
+            "metric": track.tags[0], "best": best_value, "best_step": int(track.steps[best]),
             "last": float(track.values[-1]),
         }  # fmt: skip
         yield Finding("GD504", Severity.WARNING, stretch, evidence, view.subject(tag=track.tags[0]), params)

@@ -24,7 +24,7 @@ def rates_out_of_the_usual(view: RunView, limits: Limits) -> Iterator[Finding]:
     first, _ = view.span
     for knob, network in (("lr_G", "G"), ("lr_D", "D")):
         fact = view.facts.get(knob)
-        if fact is None or not isinstance(fact.value, int | float) or fact.source == "the logs":
+        if fact is None or not isinstance(fact.value, int | float):
             continue
         value = float(fact.value)
         high, low = limits["high"], limits["low"]

@@ -9,7 +9,8 @@ import numpy as np
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch, Threshold
 from gandoctor.interpret.view import DIVERSITY, QUALITY, SAMPLE_STD, SPREADS, RunView, Track
-from gandoctor.stats import rolling_median
+from gandoctor.run import Values
+from gandoctor.stats import holding, rolling_median
 from gandoctor.thresholds import Limits
 
 _OF_VARIETY = frozenset({"recall", "coverage", "modes"})
@@ -27,10 +28,15 @@ def samples_vary_less(view: RunView, limits: Limits) -> Iterator[Finding]:
     yield from _std(view, limits, "GD402", limits["samples"])
 
 
+def _ratio(fake: Values, real: Values) -> Values:
+    """Fake / real, float64 (n,); inf where the reals do not vary either, since that tells nothing."""
+    return np.divide(fake, real, out=np.full_like(fake, np.inf), where=real > 0)
+
+
 def _std(view: RunView, limits: Limits, code: str, bound: Threshold) -> Iterator[Finding]:
     fake, real = view.part(SAMPLE_STD, "fake"), view.part(SAMPLE_STD, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
-    ratio = f / np.where(r > 0, r, np.inf)
+    ratio = _ratio(f, r)
     # The end counts: at the start every generator varies too little.
     stretch = view.stretch(steps, ratio < bound.value, share=limits["share"].value)
     if stretch is None or stretch.end is not None:
@@ -54,7 +60,7 @@ def fakes_look_alike_to_d(view: RunView, limits: Limits) -> Iterator[Finding]:
     """
     fake, real = view.part(SPREADS, "fake"), view.part(SPREADS, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
-    ratio = f / np.where(r > 0, r, np.inf)
+    ratio = _ratio(f, r)
     bound = limits["spread"]
     late = view.after_warm_up(steps)
     if not late.any():
@@ -96,8 +102,8 @@ def _fallen(view: RunView, track: Track, code: str, bound: Threshold) -> Iterato
     last = float(np.median(values[-3:]))
     if values[best] <= 0 or last / values[best] > bound.value or best >= len(values) - 3:
         return
-    below = np.flatnonzero(values[best:] <= bound.value * values[best])
-    at = best + int(below[0])
+    # The last of the falls that hold: after an earlier one it recovered.
+    at = best + holding(values[best:] <= bound.value * values[best], window=3, hold=0.6)[-1].first
     stretch = Stretch(int(track.steps[at]), (int(track.steps[at - 1]), int(track.steps[at])))
     evidence = Evidence(Kind.SAMPLES, "last / best of the run", last / float(values[best]), bound, track.tags,
                         view.window(stretch))  # fmt: skip

@@ -96,8 +96,7 @@ def facts_of(run: Run) -> dict[str, FactValue]:
     facts = {fact: value for fact, (_, value) in found.items()}
     _shared_rates(run.settings, facts)
     _flags(run.settings, facts)
-    _derived(facts)
-    return facts
+    return {**facts, **ratio_of(facts)}
 
 
 def _value(fact: str, raw: Scalar) -> Scalar:
@@ -167,13 +166,15 @@ def _flags(settings: Mapping[str, Setting], facts: dict[str, FactValue]) -> None
             )
 
 
-def _derived(facts: dict[str, FactValue]) -> None:
+def ratio_of(facts: Mapping[str, FactValue]) -> dict[str, FactValue]:
+    """lr_ratio, where both learning rates are known."""
     g, d = facts.get("lr_G"), facts.get("lr_D")
     if (
-        g is not None
-        and d is not None
-        and isinstance(g.value, float)
-        and isinstance(d.value, float)
-        and g.value > 0
+        g is None
+        or d is None
+        or not isinstance(g.value, float)
+        or not isinstance(d.value, float)
+        or g.value <= 0
     ):
-        facts["lr_ratio"] = FactValue(d.value / g.value, d.source)
+        return {}
+    return {"lr_ratio": FactValue(d.value / g.value, d.source)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
-from gandoctor.interpret.configuration import FactValue, facts_of
+from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
 from gandoctor.interpret.roles import METRICS, Role, resolve
 from gandoctor.run import Run, Series, Steps, Unit, Values
@@ -476,7 +476,8 @@ def views_of(
     roles: the user's word, tag → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
     """
     known = resolve(run.series, roles)
-    found = {**facts_of(run), **(facts or {})}
+    found = {**_logged_rates(run, known), **facts_of(run), **(facts or {})}
+    found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
     if len(pairs) < 2:
         return [RunView(run, "", run.series, known, found, family)]
@@ -485,3 +486,15 @@ def views_of(
         mine = {tag: role for tag, role in known.items() if role.pair in ("", pair)}
         made.append(RunView(run, pair, {tag: run.series[tag] for tag in mine}, mine, found, family))
     return made
+
+
+def _logged_rates(run: Run, roles: Mapping[str, Role]) -> dict[str, FactValue]:
+    """The learning rates as the log itself has them: their highest values."""
+    found = {}
+    for tag, role in roles.items():
+        values = run.series[tag].values
+        values = values[np.isfinite(values)]
+        if role.quantity == "lr" and len(values) and not role.layer:
+            for network in role.network.replace("-", "GD"):
+                found[f"lr_{network}"] = FactValue(float(values.max()), f"the log: {tag}")
+    return found

@@ -29,7 +29,7 @@ def chain_of(judged: Sequence[Judged], rules: Mapping[str, Rule]) -> tuple[tuple
     for cause in ill:
         for effect in ill:
             a, b = cause.finding, effect.finding
-            if b.code not in rules[a.code].leads_to or cause is effect:
+            if cause is effect or b.code not in rules[a.code].leads_to:
                 continue
             if a.subject.pair and b.subject.pair and a.subject.pair != b.subject.pair:
                 continue
@@ -42,7 +42,11 @@ def chain_of(judged: Sequence[Judged], rules: Mapping[str, Rule]) -> tuple[tuple
 
 
 def _before(cause: Judged, effect: Judged) -> bool:
-    return cause.finding.stretch.onset_interval[0] <= effect.finding.stretch.onset_interval[1]
+    """Whether a cause may have begun before its effect: its onset interval starts no later, and its onset
+    itself lies no later than the latest the effect can have begun.
+    """
+    a, b = cause.finding.stretch, effect.finding.stretch
+    return a.onset_interval[0] <= b.onset_interval[0] and a.onset <= b.onset_interval[1]
 
 
 def _rank(judged: Judged) -> int:
