@@ -35,14 +35,18 @@ def skeletons(lines: Sequence[str]) -> list[bytes]:
     return text.translate(None, _DIGITS).split(b"\n")
 
 
+def can_read(line: str, record: Record) -> bool:
+    """Whether lines of the shape of this one may be read at once. record: what `record_of` gives for it."""
+    simple = record.rigid and bool(record.fields) and not record.garbled and record.bar is None
+    return simple and _runs(line, record) is not None
+
+
 def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Values | None] | None:
     """The values of every field of `record` for all lines, and their times; None: read them one by one.
 
     record: what `record_of` gives for the first line.
     """
-    if not record.rigid or not record.fields or record.garbled or not lines[0]:
-        return None
-    runs = _runs(lines[0], record)
+    runs = _runs(lines[0], record) if can_read(lines[0], record) else None
     if runs is None:
         return None
     owners, names = runs

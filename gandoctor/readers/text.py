@@ -199,7 +199,7 @@ class TextLog:
         self.names = 0
         self.starts: list[Start] = []
         self.settings: dict[str, Setting] = {}
-        self.walls: list[Column] = []
+        self.walls = _Numbers()
         self.bar: tuple[int, Record] | None = None
         self.empty_bars: list[tuple[int, int, int]] = []  # row, count, length
         self.options = 0  # lines left of a printed block of options
@@ -253,7 +253,7 @@ class TextLog:
         # One line may be damaged without a trace in its skeleton: three must agree.
         others = [record_of(lines[group[middle]]), record_of(lines[group[-1]])]
         agree = all(_names(other) == _names(record) for other in others)
-        if agree and (record.bar is not None or not record.fields or not record.rigid):
+        if agree and not bulk.can_read(lines[group[0]], record):
             left.extend(group)
             return
         mine = lines if len(group) == len(lines) else [lines[number] for number in group]
@@ -270,7 +270,7 @@ class TextLog:
                 numbers.pieces.append((rows, column))
             self.known[one.name] += len(group)
         if walls is not None:
-            self.walls.append((rows, walls))
+            self.walls.pieces.append((rows, walls))
         self._note_end(first + group[-1], others[-1], lines[group[-1]])
 
     # --- one line ---
@@ -296,11 +296,13 @@ class TextLog:
             numbers.values.append(one.value)
             self.known[one.name] += 1
         if record.wall_time is not None:
-            self.walls.append((np.array([row], np.int64), np.array([record.wall_time])))
+            self.walls.rows.append(row)
+            self.walls.values.append(record.wall_time)
 
     def _of(self, label: str, name: str) -> _Numbers | None:
         """The values of one name; None once there are too many names."""
-        mine = self.numbers.setdefault(label if len(self.numbers) < _MOST_LABELS else "", {})
+        many = len(self.numbers) >= _MOST_LABELS
+        mine = self.numbers.setdefault("" if many and label not in self.numbers else label, {})
         if name not in mine:
             self.names += 1
             if self.names > MOST_NAMES:
@@ -430,7 +432,7 @@ class TextLog:
         shared: dict[bytes, Steps] = {}  # columns of the same rows share them: steps are found once
         for name, (rows, values) in columns.items():
             table.add_column(name, shared.setdefault(rows.tobytes(), rows), values)
-        if self.walls and columns:
+        if len(self.walls) and columns:
             table.add_column(_TIME, *self._times(columns))
         series = [
             _told_apart(one)
@@ -475,10 +477,7 @@ class TextLog:
         return (rows, counts.astype(np.float64)) if np.all(np.diff(counts) >= 0) else None
 
     def _times(self, columns: Mapping[str, Column]) -> Column:
-        rows = np.concatenate([rows for rows, _ in self.walls])
-        times = np.concatenate([times for _, times in self.walls])
-        order = np.argsort(rows, kind="stable")
-        rows, times = rows[order], times[order]
+        rows, times = self.walls.column()
         first = min(int(own[0]) for own, _ in columns.values())  # runs of one file do not overlap
         last = max(int(own[-1]) for own, _ in columns.values())
         mine = slice(np.searchsorted(rows, first), np.searchsorted(rows, last, side="right"))
