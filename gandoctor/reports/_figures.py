@@ -165,10 +165,13 @@ def _losses(view: RunView, used: set[str], lang: str) -> _Group:
     """The adversarial losses of a pair: D's whole with its halves, G's, and where they rest."""
     game = view.game
     tracks: list[tuple[Track, Role | None]] = []
-    for track in (game.d, game.real, game.fake, game.g):
+    for track in (game.d, game.g, game.real, game.fake):
         if len(track) and not any(track.tags == other.tags for other, _ in tracks):
             tracks.append((track, view.roles[track.tags[0]] if len(track.tags) == 1 else None))
     used.update(tag for track, _ in tracks for tag in track.tags)
+    # A total beside its halves; a loss that is never finite, of which the game knows nothing.
+    rest = [tag for tag in _unused(view, ("loss",), used) if _adversarial(view.roles[tag])]
+    tracks += _take(view, rest, used)
     group = _Group("losses", _titled(say("figure-losses", lang), view), view, tracks)
     if game.scale.defined and game.started is not None:
         best = game.scale.best
@@ -178,6 +181,10 @@ def _losses(view: RunView, used: set[str], lang: str) -> _Group:
                 text = say("equilibrium", lang, network=network, value=number(value))
                 group.levels.append(Level(float(value), network, text))
     return group
+
+
+def _adversarial(role: Role) -> bool:
+    return role.network in ("D", "G") and role.part != "auxiliary" and not role.layer
 
 
 def _unused(view: RunView, quantities: Sequence[str], used: set[str]) -> list[str]:
@@ -217,7 +224,7 @@ def _figure(group: _Group, points: int, most: int) -> Figure:
         _line(group.view, track, points, style)
         for (track, _), style in zip(group.tracks[:most], styles, strict=False)
     )
-    levels = tuple(group.levels)
+    levels = tuple(group.levels) if any(np.isfinite(line.values).any() for line in lines) else ()
     low, high = _range(lines, levels, whole=False)
     lowest, highest = _range(lines, levels, whole=True)
     wide = highest - lowest > _FOCUS_FROM * (high - low) > 0
@@ -239,21 +246,20 @@ def _styles(group: _Group) -> Iterator[tuple[str, str, bool]]:
     """Tone, dash and whether hidden at first, for each track.
 
     D and G have one colour each on the whole page. What D says of reals and of fakes is told apart by the
-    network that made them. Halves of D's loss are hidden where their sum is drawn.
+    network that made them. What adds up to a loss that is drawn, or is its sum, is hidden at first.
     """
     taken: set[str] = set()
     others = 0
     for track, role in group.tracks:
         network = group.view.roles[track.tags[0]].network
-        half = role is not None and role.quantity == "loss" and role.part in ("real", "fake")
         if role is not None and role.quantity in _SIDED and role.part in ("real", "fake"):
             yield (
                 "D" if role.part == "real" else "G",
                 "dot" if role.quantity.endswith("std") else "solid",
                 False,
             )
-        elif group.id == "losses" and half and "D" in taken:
-            yield "D", "dash" if role is not None and role.part == "real" else "dot", True
+        elif group.id == "losses" and network in taken and role is not None:
+            yield network, "dot" if role.part == "fake" else "dash", True
         elif network in ("D", "G") and network not in taken:
             taken.add(network)
             yield network, "solid", False

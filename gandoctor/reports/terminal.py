@@ -275,11 +275,13 @@ def map_command(diagnosis: Diagnosis) -> str:
 
 
 def _missing(diagnosis: Diagnosis) -> str:
-    """The networks whose loss no pair has: "", "D", "G" or "DG"."""
-    games = [view.game for view in diagnosis.views]
-    lacks_d = not any(len(game.d) for game in games)
-    lacks_g = not any(len(game.g) for game in games)
-    return "D" * lacks_d + "G" * lacks_g
+    """The networks of which no tag is read as an adversarial loss: "", "D", "G" or "DG"."""
+    known = {
+        role.network
+        for role in _roles(diagnosis).values()
+        if role.quantity == "loss" and role.part != "auxiliary"
+    }
+    return "".join(network for network in "DG" if network not in known)
 
 
 def _roles(diagnosis: Diagnosis) -> dict[str, Role]:

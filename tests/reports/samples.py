@@ -141,6 +141,11 @@ def spike() -> Diagnosis:
     return diagnose_run(run)
 
 
+def never_finite() -> Diagnosis:
+    """G's loss is NaN from its first point on."""
+    return diagnose_run(_run("never-finite", {"loss_D": 1.2 + _noise(1), "loss_G": np.full(N, np.nan)}))
+
+
 def layers(count: int) -> Diagnosis:
     """Losses, and the gradient norm of many layers."""
     norms = {f"D/layer{n}/grad_norm": 1 + _noise(n) for n in range(count)}

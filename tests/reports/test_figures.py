@@ -83,8 +83,13 @@ def test_steps_that_are_not_finite_are_marked_and_the_marks_are_bounded() -> Non
 def test_halves_of_d_are_hidden_where_their_sum_is_drawn() -> None:
     lines = by_id(samples.halves())["losses"].lines
     assert [(line.name, line.hidden) for line in lines] == [
-        ("d_loss_real + d_loss_fake", False), ("d_loss_real", True), ("d_loss_fake", True), ("g_loss", False),
+        ("d_loss_real + d_loss_fake", False), ("g_loss", False), ("d_loss_real", True), ("d_loss_fake", True),
     ]  # fmt: skip
+
+
+def test_a_loss_that_is_never_finite_is_marked_where_it_belongs() -> None:
+    [losses] = figures(samples.never_finite())
+    assert [(line.name, len(line.broken)) for line in losses.lines] == [("loss_D", 0), ("loss_G", 200)]
 
 
 def test_a_lone_spike_does_not_flatten_the_figure() -> None:

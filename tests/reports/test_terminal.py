@@ -129,7 +129,9 @@ def test_only_the_missing_network_is_asked_for() -> None:
     assert shlex.split(terminal.map_command(alone))[3:] == ["--map", "TAG=G.loss"]
 
 
-@pytest.mark.parametrize("sample", [samples.healthy, samples.failing, samples.two_pairs])
+@pytest.mark.parametrize(
+    "sample", [samples.healthy, samples.failing, samples.two_pairs, samples.never_finite]
+)
 def test_no_hint_where_both_networks_are_known(sample) -> None:
     assert terminal.map_hint(sample()) == ""
 

@@ -72,10 +72,15 @@
   const canvas = (figure) => node(figure).querySelector(".canvas");
   const tone = (finding) => color(finding.severity === "error" ? "--failing" : "--warning");
 
+  const levels = (figure) => figure.levels.map((level) => ({
+    mode: "lines", x: data.span, y: [level.value, level.value], hoverinfo: "skip", opacity: 0.8,
+    line: { width: 1.5, dash: "8px,4px", color: color(tones[level.network]) },
+  }));
+
   const traces = (figure) => figure.lines.flatMap((line) => {
     const stroke = color(line.color);
     const base = { mode: "lines", name: line.name, visible: !line.hidden, connectgaps: false };
-    const lone = line.x.length <= 60 ? { mode: "lines+markers", marker: { size: 4, color: stroke } } : {};
+    const lone = line.y.filter((v) => v !== null).length <= 60 ? { mode: "lines+markers", marker: { size: 4, color: stroke } } : {};
     const made = line.trend
       ? [{ ...base, x: line.x, y: line.y, hoverinfo: "skip", opacity: 0.3, line: { color: stroke, width: 1 } },
          { ...base, x: line.trend.x, y: line.trend.y, line: { color: stroke, width: 2, dash: line.dash } }]
@@ -108,13 +113,6 @@
       made.push(stretch(selected.onset, end, tone(selected), 0.09));
       made.push(stretch(...selected.interval, tone(selected), 0.16));
       made.push(upright(selected.onset, { line: { width: 2, color: tone(selected) } }));
-    }
-    for (const level of figure.levels) {
-      made.push({
-        type: "line", x0: 0, x1: 1, xref: "paper", y0: level.value, y1: level.value, layer: "below",
-        line: { width: 1.5, dash: "8px,4px", color: color(tones[level.network]) },
-        opacity: 0.8,
-      });
     }
     return made;
   };
@@ -164,7 +162,7 @@
   };
 
   const draw = (figure) => Plotly.react(
-    canvas(figure), traces(figure), layout(figure), { displayModeBar: false, responsive: true, showTips: false });
+    canvas(figure), [...levels(figure), ...traces(figure)], layout(figure), { displayModeBar: false, responsive: true, showTips: false });
   const drawAll = () => data.figures.forEach(draw);
 
   const lanes = () => {
