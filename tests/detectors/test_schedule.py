@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gandoctor.detectors.schedule import (
+    d_rate_is_gone,
+    g_rate_is_gone,
+    rates_far_apart,
+    rates_out_of_the_usual,
+)
+from gandoctor.findings import Kind, Severity
+from gandoctor.run import Run
+from tests.runs import (
+    Said,
+    Shape,
+    hears,
+    level,
+    make_run,
+    measured,
+    noisy,
+    one_finding,
+    pieces,
+    ramp,
+    refusal,
+)
+
+unusual, apart = hears(rates_out_of_the_usual), hears(rates_far_apart)
+gone = {"G": hears(g_rate_is_gone), "D": hears(d_rate_is_gone)}
+
+
+def configured(**settings: float | str) -> Run:
+    return make_run(
+        {"loss_D": noisy(level(0.9), 0.1), "loss_G": noisy(level(1.2), 0.1)}, settings=dict(settings)
+    )
+
+
+def rate(shape: Shape, network: str = "G") -> Run:
+    return make_run({f"lr_{network}": shape, "loss_D": level(1.0)})
+
+
+def cosine(t: np.ndarray) -> np.ndarray:
+    return 1e-4 * (1 + np.cos(np.pi * t))
+
+
+FIRES = {
+    "rates_out_of_the_usual": configured(lr_g=0.1, lr_d=2e-4),
+    "rates_far_apart": configured(lr_g=1e-5, lr_d=4e-4),
+    "g_rate_is_gone": rate(pieces((0, 2e-4), (0.5, 0.0))),
+    "d_rate_is_gone": rate(pieces((0, 2e-4), (0.5, 0.0)), "D"),
+}
+SILENT = {
+    "rates_out_of_the_usual": configured(lr_g=1e-4, lr_d=4e-4),
+    "rates_far_apart": configured(lr_g=1e-4, lr_d=4e-4),
+    "g_rate_is_gone": rate(cosine),
+    "d_rate_is_gone": rate(cosine, "D"),
+}
+
+
+# --- rates of the configuration
+
+
+@pytest.mark.parametrize(("value", "fires"), [(9e-7, 1), (1.1e-6, 0), (0.019, 0), (0.021, 1)])
+def test_only_orders_of_magnitude_count(value: float, fires: int) -> None:
+    said = unusual(configured(lr_g=value, lr_d=2e-4))
+    assert len(said) == fires
+    for finding in said:
+        assert (finding.severity, finding.subject.network, finding.params["knob"]) == (
+            Severity.WARNING,
+            "G",
+            "lr_G",
+        )
+        assert measured(finding) == {"lr_G (config.json: lr_g)": value}
+        assert finding.evidence[0].kind is Kind.CONFIGURATION
+        assert (finding.stretch.onset, finding.stretch.end) == (50, None)
+
+
+@pytest.mark.parametrize("published", [5e-5, 1e-4, 2e-4, 4e-4, 2.5e-3])
+def test_silent_on_published_rates(published: float) -> None:
+    assert unusual(configured(lr=published)) == []
+
+
+def test_one_rate_for_both_is_told_of_both() -> None:
+    assert [finding.subject.network for finding in unusual(configured(lr=0.1))] == ["G", "D"]
+
+
+def test_plain_sgd_takes_other_rates() -> None:
+    assert unusual(configured(lr=0.1, optimizer="sgd")) == []
+    assert len(unusual(configured(lr=0.1, optimizer="adam"))) == 2
+
+
+def test_a_run_without_configuration_is_quiet() -> None:
+    assert unusual(configured()) == []
+    assert apart(configured()) == []
+
+
+@pytest.mark.parametrize(
+    ("lr_g", "lr_d", "fires", "slow"),
+    [(1e-4, 9e-4, 0, ""), (1e-4, 1.1e-3, 1, "G"), (1.1e-3, 1e-4, 1, "D"), (2e-4, 5e-5, 0, "")],
+)
+def test_rates_ten_times_apart(lr_g: float, lr_d: float, fires: int, slow: str) -> None:
+    said = apart(configured(lr_g=lr_g, lr_d=lr_d))
+    assert [finding.subject.network for finding in said] == [slow] * fires
+    for finding in said:
+        assert finding.params["knob"] == f"lr_{slow}"
+        assert finding.evidence[0].value == pytest.approx(11)
+
+
+# --- rates of the log
+
+SCHEDULES: list[Shape] = [
+    cosine, ramp(2e-4, 0.0), ramp(2e-4, 1e-5), lambda t: 2e-4 * 0.99 ** (400 * t),
+    pieces((0, 2e-4), (0.8, 0.0)), lambda t: 2e-4 * np.clip(10 * t, 0, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("network", ["G", "D"])
+@pytest.mark.parametrize("shape", SCHEDULES)
+def test_silent_on_usual_schedules(shape: Shape, network: str) -> None:
+    assert gone[network](rate(shape, network)) == []
+
+
+@pytest.mark.parametrize("network", ["G", "D"])
+def test_a_rate_that_was_gone_at_half_time(network: str) -> None:
+    finding = one_finding(gone[network](rate(pieces((0, 2e-4), (0.5, 0.0)), network)))
+    assert (finding.stretch.onset, finding.stretch.onset_interval, finding.stretch.end) == (
+        10_050,
+        (10_000, 10_050),
+        None,
+    )
+    # 9,950 of the 19,950 steps between the first point and the last.
+    assert measured(finding) == pytest.approx(
+        {f"share of the run at a learning rate of {network} near 0": 9_950 / 19_950}
+    )
+    assert finding.params["usual"] == "0.0002"
+
+
+@pytest.mark.parametrize(("at", "fires"), [(0.66, 1), (0.74, 0)])
+def test_three_tenths_of_the_run_must_be_left(at: float, fires: int) -> None:
+    assert len(gone["G"](rate(pieces((0, 2e-4), (at, 1e-9))))) == fires
+
+
+@pytest.mark.parametrize(("rest", "fires"), [(1.8e-7, 1), (2.2e-7, 0)])
+def test_a_thousandth_of_the_peak_is_nothing(rest: float, fires: int) -> None:
+    assert len(gone["G"](rate(pieces((0, 2e-4), (0.5, rest))))) == fires
+
+
+def test_a_scheduler_stepped_at_each_batch() -> None:
+    run = rate(lambda t: 2e-4 * 0.99 ** (4_000 * t))  # 1e-21 at the end
+    assert one_finding(gone["G"](run)).stretch.onset == pytest.approx(
+        0.172 * 20_000, abs=75
+    )  # 0.99^687 = 1e-3
+
+
+def test_warm_restarts_are_quiet() -> None:
+    assert gone["G"](rate(lambda t: 1e-4 * (1 + np.cos(np.pi * (4 * t % 1))))) == []
+
+
+def test_a_rate_of_0_throughout() -> None:
+    finding = one_finding(gone["D"](rate(level(0.0), "D")))
+    assert (finding.stretch.onset, finding.evidence[0].value) == (50, 1.0)
+
+
+@pytest.mark.parametrize("look", gone.values(), ids=["G", "D"])
+def test_rates_are_asked_for(look: Callable[..., Said]) -> None:
+    assert refusal(look(make_run({"loss_D": level(1.0)}))) == ("not-examinable", "missing-signal", "lr")
