@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from gandoctor.config import Config
     from gandoctor.judge.diagnosis import Diagnosis
 
-OK, FAILED, USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
+INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that fails
 F = TypeVar("F", bound=Callable[..., Any])
 _KNOWN_LOGS = (
     "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, notebooks, npy files and pickles of losses"
     " are read"
 )
+_DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn
 
 
@@ -38,6 +40,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False
+        code: Any = OK
         try:
             code = super().main(*args, **extra)
             sys.stdout.flush()
@@ -56,8 +59,14 @@ class _Group(click.Group):
             _say(str(fault))
             code = USAGE
         except BrokenPipeError:  # the reader of our output went away: nothing is wrong
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = OK
+            _discard_output()
+        except Exception as fault:
+            if os.environ.get(_DEBUG):
+                raise
+            from gandoctor.readers.load import internal_error
+
+            _say(f"{internal_error(Path(), fault).message}\nhint: {_DEBUG}=1 shows the traceback")
+            code = INTERNAL
         sys.exit(code if isinstance(code, int) else OK)
 
 
@@ -65,6 +74,11 @@ def _say(text: str) -> None:
     """One message to a person, on stderr, without the control characters that a file's name may hold."""
     safe = "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
     click.echo(f"gandoctor: {safe}", err=True)
+
+
+def _discard_output() -> None:
+    """Let what is still to be printed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_hint(fault: click.ClickException) -> str:
@@ -190,9 +204,12 @@ def check(
         diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
         failed = [fails(diagnosis, rules, config) for diagnosis in diagnoses]
         machine = any(file is None for _, file in wanted)
-        for diagnosis, why in zip(diagnoses, failed, strict=True):
-            click.echo(_check_line(diagnosis, why, options), err=machine)
-        _write(diagnoses, wanted, config)
+        try:
+            for diagnosis, why in zip(diagnoses, failed, strict=True):
+                click.echo(_check_line(diagnosis, why, options), err=machine)
+            _write(diagnoses, wanted, config)
+        except BrokenPipeError:  # what is left of the check is its exit code
+            _discard_output()
     for fault in faults:
         _say(str(fault))
     if not diagnoses and not faults:
@@ -458,7 +475,11 @@ def _summary(diagnoses: Sequence[Diagnosis], config: Config, report: Path | None
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with 1, which is for a run that fails
+
+    return Quiet(highlight=False)
 
 
 def _check_line(diagnosis: Diagnosis, why: str, options: dict[str, Any]) -> str:

@@ -68,6 +68,8 @@ def _load(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise UserError(f"not valid TOML: {fault}", where=str(path)) from fault
+    except OSError as fault:
+        raise UserError(f"cannot be read: {fault.strerror or fault}", where=str(path)) from fault
 
 
 def _read(path: Path, table: dict[str, Any]) -> Config:
