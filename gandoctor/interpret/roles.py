@@ -129,7 +129,7 @@ def words(tag: str) -> list[str]:
     """
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", tag)
     spaced = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", spaced)
-    numbered = re.sub(r"\b([dg])(\d+)\b", r"\1 \2", spaced.lower().replace("_", " "))  # l_d1, g2
+    numbered = re.sub(r"\b([dg]|loss|err)(\d+)\b", r"\1 \2", spaced.lower().replace("_", " "))  # l_d1, g2
     found = [word for word in re.split(r"[^a-z0-9]+", numbered) if word]
     return [piece for word in found for piece in _GLUED.get(word, word).split()]
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gandoctor.interpret.roles import words
 from gandoctor.reports import contract, rows, texts
 from gandoctor.reports.texts import at_step, clean, number, say
 
@@ -259,7 +258,7 @@ def map_hint(diagnosis: Diagnosis, lang: str = "en") -> str:
     lines += [f"  {clean(tag)}  {role}" for tag, role in list(roles.items())[:_MOST_TAGS]]
     if len(roles) > _MOST_TAGS:
         lines.append("  " + say("and-more", lang, count=len(roles) - _MOST_TAGS))
-    lines.append(say("map-guess" if len(_guesses(roles, missing)) == len(missing) else "map-edit", lang))
+    lines.append(say("map-guess" if len(_guesses(diagnosis, missing)) == len(missing) else "map-edit", lang))
     lines.append(map_command(diagnosis))
     return "\n".join(lines)
 
@@ -267,7 +266,7 @@ def map_hint(diagnosis: Diagnosis, lang: str = "en") -> str:
 def map_command(diagnosis: Diagnosis) -> str:
     """`gandoctor diagnose PATH --map TAG=D.loss ...`, with the best guess of what is missing."""
     missing = _missing(diagnosis)
-    guesses = _guesses(_roles(diagnosis), missing)
+    guesses = _guesses(diagnosis, missing)
     command = ["gandoctor", "diagnose", clean(diagnosis.run.path.as_posix())]
     for network in missing:
         command += ["--map", f"{guesses.get(network, 'TAG')}={network}.loss"]
@@ -288,12 +287,8 @@ def _roles(diagnosis: Diagnosis) -> dict[str, Role]:
     return {tag: role for view in diagnosis.views for tag, role in view.roles.items()}
 
 
-def _guesses(roles: Mapping[str, Role], missing: str) -> dict[str, str]:
-    """Network → a tag that was not understood but is called a loss, in the order of the log."""
-    named = {"loss", "losses", "err", "error", "cost"}
-    other = [tag for tag, role in roles.items() if role.quantity == "other" and tag == clean(tag)]
-    free = [tag for tag in other if named & set(words(tag))]
-    return dict(zip(missing, free, strict=False))
+def _guesses(diagnosis: Diagnosis, missing: str) -> dict[str, str]:
+    return guess_losses(diagnosis.views[0], missing) if diagnosis.views else {}
 
 
 # --- tables ----------------------------------------------------------------------------------------------
