@@ -217,9 +217,9 @@ def themes() -> list[dict[str, str]]:
     css = (Path(html.__file__).parent / "assets" / "report.css").read_text("utf-8")
     found = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block))
-        for block in re.findall(r":root \{(.*?)\}", css, re.S)
+        for block in re.findall(r":root[^{]* \{(.*?)\}", css, re.S)
     ]
-    return [colours for colours in found if "bg" in colours]
+    return [colours for colours in found if "ink" in colours]
 
 
 def contrast(one: str, other: str) -> float:
@@ -236,7 +236,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_contrast_is_aa_in_every_theme() -> None:
-    assert len(themes()) == 3  # light, dark, print
+    assert len(themes()) == 2  # light, which is also that of print, and dark
     for colours in themes():
         for ground in ("bg", "surface", "shade"):
             for ink in ("ink", "muted", "link"):

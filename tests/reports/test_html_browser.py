@@ -88,11 +88,17 @@ def test_it_draws_off_line_without_a_request_or_a_complaint(failing) -> None:
     assert failing.page.locator("#figure-losses .points path").count() == 160  # steps that are not finite
 
 
-def test_everything_is_open_in_print(failing) -> None:
+def test_paper_is_light_narrow_and_has_everything_open(failing) -> None:
+    width = "document.querySelector('.canvas').querySelector('svg').getAttribute('width')"
+    stroke = "document.querySelector('#figure-losses path.js-line').style.stroke"
+    failing.page.emulate_media(color_scheme="dark")
     failing.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert failing.page.locator("details:not([open])").count() == 0
+    assert failing.page.evaluate(f"[{width}, {stroke}]") == ["680", "rgb(0, 103, 168)"]
     failing.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert failing.page.locator("details:not([open])").count() > 5
+    assert failing.page.evaluate(f"[{width}, {stroke}]") == ["1080", "rgb(109, 185, 242)"]
+    failing.page.emulate_media(color_scheme="light")
 
 
 def test_dark_mode_reaches_the_plots(failing) -> None:

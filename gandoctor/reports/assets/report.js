@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const PAPER = 680;  // px, inside the margins of A4 and Letter
   const narrow = matchMedia("(max-width: 700px)");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -22,14 +23,24 @@
     });
   }
 
-  addEventListener("beforeprint", () => all("details:not([open])").forEach((one) => {
-    one.open = true;
-    one.dataset.closed = "";
-  }));
-  addEventListener("afterprint", () => all("[data-closed]").forEach((one) => {
-    one.open = false;
-    delete one.dataset.closed;
-  }));
+  // Paper is light, narrower than a screen, and cannot be clicked.
+  let redraw = () => {};
+  addEventListener("beforeprint", () => {
+    document.documentElement.dataset.print = "";
+    all("details:not([open])").forEach((one) => {
+      one.open = true;
+      one.dataset.closed = "";
+    });
+    redraw();
+  });
+  addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.print;
+    all("[data-closed]").forEach((one) => {
+      one.open = false;
+      delete one.dataset.closed;
+    });
+    redraw();
+  });
 
   all("#runs thead th").forEach((head, column) => head.addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending";
@@ -139,6 +150,7 @@
     const focus = figure.focus && !figure.full ? figure.focus : null;
     const low = focus && figure.log ? Math.log10(Math.max(focus[0], 1e-12)) : 0;
     return {
+      ...("print" in document.documentElement.dataset ? { width: PAPER } : { autosize: true }),
       margin: { l: side("--plot-left"), r: side("--plot-right"), t: 8, b: 40 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: style.getPropertyValue("--sans"), size: 13, color: color("--ink") },
@@ -251,8 +263,7 @@
     document.getElementById("reset").addEventListener("click", () => zoom(null));
     dark.addEventListener("change", drawAll);
     narrow.addEventListener("change", drawAll);
-    addEventListener("beforeprint", drawAll);
-    addEventListener("afterprint", drawAll);
+    redraw = drawAll;
     document.documentElement.dataset.plots = "drawn";
   };
 
