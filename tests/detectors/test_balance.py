@@ -72,7 +72,10 @@ FIRES = {
     "d_overpowers_by_outputs": outputs(jump(2, 5, at=0.3)),
     "d_overpowers_by_probabilities": probabilities(jump(0.7, 0.99, at=0.3), jump(0.3, 0.01, at=0.3)),
     "d_overpowers_by_accuracy": make_run({"loss_D": level(0.9), "loss_G": level(1.2), "d_acc": level(0.99)}),
-    "g_overpowers_by_losses": logged(game("non-saturating", 0.0, 1.5), *HALVES),
+    "g_overpowers_by_losses": logged(
+        game("non-saturating", pieces((0, 0.3), (0.2, 0.5)), pieces((0, -0.3), (0.2, 1.3)), spread=0.3),
+        *HALVES,
+    ),
     "g_overpowers_by_outputs": probabilities(level(0.4), level(0.6)),
 }
 SILENT = {
