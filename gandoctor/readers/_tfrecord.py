@@ -265,9 +265,10 @@ class Frames:
                 yield block
 
     def _groups(self, lengths: Positions) -> list[Positions]:
-        """The numbers of the records of each length, ascending."""
-        if self._period and len(lengths) >= 64 * self._period:  # most likely, those of each tag
-            return [np.arange(first, len(lengths), self._period) for first in range(self._period)]
+        """The numbers of records of one length, ascending, in groups."""
+        period = self._period
+        if period and len(lengths) >= 64 * period and np.array_equal(lengths[period:], lengths[:-period]):
+            return [np.arange(first, len(lengths), period) for first in range(period)]  # those of a tag
         # A stable sort of 16-bit keys is a radix sort.
         keys = lengths.astype(np.uint16) if lengths.max() < 1 << 16 else lengths
         by_length = np.argsort(keys, kind="stable")
