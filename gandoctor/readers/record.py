@@ -35,7 +35,7 @@ _MOST_CALLS = 50
 # --- what is blanked before anything else ---------------------------------------------------------
 _STAMP = re.compile(
     r"(?<!\d)(?:19|20)\d\d[-/](?:0?[1-9]|1[0-2])[-/](?:[0-2]?\d|3[01])[ T_]+"
-    r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?:Z|[-+]\d\d:?\d\d)?(?![\d:])"
+    r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?:Z|[-+]\d\d:?\d\d)?(?!\d|:\d)"
 )
 _STAMP_WITHIN = 64  # a record's own time stands at its front
 _NOISE = re.compile(

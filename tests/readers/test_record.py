@@ -186,6 +186,7 @@ def test_a_line_without_digits_is_nothing() -> None:
 
 def test_the_time_of_a_line_is_seconds_since_1970_in_utc() -> None:
     assert record_of("2025-01-02 03:04:05,250 INFO: loss: 1").wall_time == 1735787045.25
+    assert record_of("INFO:2025-01-02 03:04:05,250: loss: 1").wall_time == 1735787045.25
     assert record_of("2025-13-42 03:04:05 loss: 1").wall_time is None
 
 
