@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gandoctor.interpret.guess import guess_losses
 from gandoctor.reports import contract, rows, texts
 from gandoctor.reports.texts import at_step, clean, number, say
 
