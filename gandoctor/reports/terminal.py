@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gandoctor.interpret.guess import guess_losses
 from gandoctor.reports import contract, rows, texts
 from gandoctor.reports.texts import at_step, clean, number, say
 
@@ -289,6 +288,8 @@ def _roles(diagnosis: Diagnosis) -> dict[str, Role]:
 
 
 def _guesses(diagnosis: Diagnosis, missing: str) -> dict[str, str]:
+    from gandoctor.interpret.guess import guess_losses  # here, since it brings numpy
+
     return guess_losses(diagnosis.views[0], missing) if diagnosis.views else {}
 
 
