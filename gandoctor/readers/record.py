@@ -496,12 +496,20 @@ def _whole(text: str) -> bool:
     return _WHOLE.fullmatch(text) is not None
 
 
+def running_bar(line: str) -> Bar | None:
+    """The bar of Keras that a line begins with: `10/469 [>....] - ETA: 9s - loss: 0.6`."""
+    found = _KERAS_BAR.match(line)
+    if found is None:
+        return None
+    length = int(found["length"][:15]) if found["length"].isdigit() else 0
+    return Bar(int(found["count"][:15]), length, running=True)
+
+
 def _without_bar(line: str) -> tuple[str, Bar | None]:
     """The numbers beside a progress bar, and the bar."""
-    keras = _KERAS_BAR.match(line)
+    keras = running_bar(line)
     if keras is not None:
-        whole = int(keras["length"][:15]) if keras["length"].isdigit() else 0
-        return line[keras.end() :], Bar(int(keras["count"][:15]), whole, running=True)
+        return _KERAS_BAR.sub("", line), keras
     found = _TQDM.fullmatch(line) if "%|" in line else _TQDM_OPEN.fullmatch(line) if "[" in line else None
     if found is None:
         return line, None

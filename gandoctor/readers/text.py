@@ -26,7 +26,7 @@ from gandoctor.readers.columns import Columns, is_counter
 from gandoctor.readers.head import Head
 from gandoctor.readers.lines import LONGEST_LINE, Chunk, chunks, clean
 from gandoctor.readers.positional import is_whole_number
-from gandoctor.readers.record import Bar, Record, record_of
+from gandoctor.readers.record import Bar, Record, record_of, running_bar
 from gandoctor.readers.settings import settings_of
 from gandoctor.readers.writers import split_writers
 from gandoctor.run import LogProblem, RunParts, Series, Setting, Start, Steps, Unit, Values
@@ -43,6 +43,7 @@ _TIME = "timestamp\0"  # the times at the front of lines: no name of the log is 
 _KNOWN_AFTER = 3  # records with a key, until a line that garbles it is a problem
 _FURTHER_HEAD = 1 << 18
 
+_END = re.compile(r"[-+.\deE]+\s*$")
 _HEADER = re.compile(r"\s*={4,}.{0,40}\bLoss\b.{0,80}={4,}\s*$", re.IGNORECASE)
 _OPTIONS = re.compile(
     r"\s*[-=*]{4,}\s*(?:options|arguments|config(?:uration)?|parameters)\s*[-=*]{4,}\s*$", re.IGNORECASE
@@ -179,6 +180,16 @@ class _Numbers:
         return len(self.rows) + sum(len(rows) for rows, _ in self.pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A progress bar as it was drawn last. record: None until it is needed."""
+
+    row: int
+    line: str
+    bar: Bar
+    record: Record | None = None
+
+
 Column = tuple[Steps, Values]
 
 
@@ -200,7 +211,7 @@ class TextLog:
         self.starts: list[Start] = []
         self.settings: dict[str, Setting] = {}
         self.walls = _Numbers()
-        self.bar: tuple[int, Record] | None = None
+        self.drawn: _Drawn | None = None
         self.empty_bars: list[tuple[int, int, int]] = []  # row, count, length
         self.options = 0  # lines left of a printed block of options
         self.known: dict[str, int] = defaultdict(int)
@@ -278,11 +289,19 @@ class TextLog:
     def _line(self, row: int, line: str) -> None:
         if not line or line.isspace() or self._is_other(row, line):
             return
+        bar = running_bar(line)
+        if bar is not None:  # only its last drawing is read
+            self._draw(_Drawn(row, line, bar))
+            return
         record = record_of(line)
         if len(self.garbled) < _MOST_GARBLED:
             self.garbled += [(row, key, token) for key, token in record.garbled]
         if record.bar is not None:
-            self._draw(row, record)
+            values = _quantities(record)
+            if not values and record.bar.length:
+                self.empty_bars.append((row, record.bar.count, record.bar.length))
+            if any(values) or (values and record.bar.count):  # zeros before the first step are no values
+                self._draw(_Drawn(row, line, record.bar, record))
         elif record.fields:
             self._record(row, record)
             self._note_end(row, record, line)
@@ -313,22 +332,18 @@ class TextLog:
             mine[name] = _Numbers()
         return mine[name]
 
-    def _draw(self, row: int, record: Record) -> None:
+    def _draw(self, drawn: _Drawn) -> None:
         """A progress bar is a record once it is not drawn anew: a later drawing takes its place."""
-        assert record.bar is not None
-        values = [one.value for one in record.fields if not is_counter(one.name) and "\0" not in one.name]
-        if not values and not record.bar.running and record.bar.length:
-            self.empty_bars.append((row, record.bar.count, record.bar.length))
-        if not values or (record.bar.count == 0 and not any(values)):  # nothing was computed yet
-            return
-        if self.bar is not None and not _is_redrawn(self.bar[1], record):
+        if self.drawn is not None and not _is_redrawn(self.drawn, drawn):
             self._finish_bar()
-        self.bar = row, record
+        self.drawn = drawn
 
     def _finish_bar(self) -> None:
-        if self.bar is not None:
-            self._record(*self.bar)
-        self.bar = None
+        if self.drawn is not None:
+            record = self.drawn.record or record_of(self.drawn.line)
+            if _quantities(record):
+                self._record(self.drawn.row, record)
+        self.drawn = None
 
     # --- lines that are no records ---
 
@@ -373,6 +388,11 @@ class TextLog:
             return
         record = record_of(line)
         names = tuple(one.name for one in record.fields)
+        if record.bar is not None and names:
+            end, before = _END.search(line), _END.search(self.drawn.line if self.drawn is not None else "")
+            if end is not None and not is_whole_number(end[0].strip(), before[0].strip() if before else ""):
+                self._problem(row, "truncated", f"the last line is cut off: {line[-40:]!r}")
+                return
         if not names or record.bar is not None:
             self._line(row, line)
             return
@@ -494,14 +514,18 @@ def _names(record: Record) -> tuple[object, ...]:
     return record.label, record.stamp is None, *(one.name for one in record.fields)
 
 
-def _is_redrawn(old: Record, new: Record) -> bool:
+def _quantities(record: Record) -> list[float]:
+    """The values of a record that are no counters."""
+    return [one.value for one in record.fields if not is_counter(one.name) and "\0" not in one.name]
+
+
+def _is_redrawn(old: _Drawn, new: _Drawn) -> bool:
     """Whether a bar is the old one again: at the same place, or further on with the means so far."""
-    a, b = old.bar, new.bar
-    assert isinstance(a, Bar)
-    assert isinstance(b, Bar)
-    if a.running != b.running or a.length != b.length or _epoch(old) != _epoch(new):
+    if old.bar.running != new.bar.running or old.bar.length != new.bar.length:
         return False
-    return b.count >= a.count if a.running else b.count == a.count
+    if old.record is None or new.record is None:
+        return new.bar.count >= old.bar.count
+    return new.bar.count == old.bar.count and _epoch(old.record) == _epoch(new.record)
 
 
 def _epoch(record: Record) -> tuple[float, ...]:

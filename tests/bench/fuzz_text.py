@@ -179,6 +179,8 @@ def main() -> int:
                 wrong = list(faults(path, printed.replace("\0", "\n")))
             except Exception as fault:  # this is what the fuzzer is for
                 wrong = [f"raised {type(fault).__name__}: {fault}"]
+            if number % 1_000 == 999:
+                print(f"{number + 1:,} inputs", flush=True)
             for what in wrong[:1]:
                 found[re.sub(r"[-\d.e]+", "N", what)[:100]] += 1
                 print(f"input {number} ({name}): {what}", file=sys.stderr)

@@ -187,6 +187,13 @@ def test_a_keras_bar_counts_once_an_epoch(tmp_path: Path) -> None:
     assert (found["d_loss"].steps.tolist(), found["d_loss"].unit) == ([1, 2, 3], Unit.EPOCH)
 
 
+def test_a_keras_bar_that_is_cut_off_is_not_read(tmp_path: Path) -> None:
+    bar = "\r{0}/9 [==>.....] - ETA: 1s - d_loss: 0.{0}000 - g_loss: 0.5{0}00"
+    [run] = parts("".join(bar.format(n) for n in (1, 2, 3))[:-2], tmp_path)
+    assert [one.values.tolist() for one in run.series] == [[0.2], [0.52]]
+    assert [problem.kind for problem in run.problems] == ["truncated"]
+
+
 def test_a_redrawn_bar_counts_once_a_step(tmp_path: Path) -> None:
     bar = "Epoch {}:  50%|#####     | {}/3 [00:01<00:01,  9.71it/s{}]"
     printed = "".join(
