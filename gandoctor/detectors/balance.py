@@ -184,9 +184,10 @@ def d_overpowers_by_probabilities(view: RunView, limits: Limits) -> Iterator[Fin
 
 
 @detector("GD201", needs=(ACCURACY,), min_points=40)
-def d_overpowers_by_accuracy(view: RunView, limits: Limits) -> Iterator[Finding]:
+def d_overpowers_by_accuracy(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """D's accuracy near 1. Says nothing where the middle of D's outputs is not the threshold (LSGAN, WGAN)."""
     if view.family.name not in ("non-saturating", "minimax", "hinge"):
+        yield NotExamined("GD201", State.NOT_EXAMINABLE, "other-family", view.family.name, PAIR_ACCURACY.name)
         return
     track = view.blocks(view.get(ACCURACY))
     values = track.values / (100 if np.median(track.values) > 1.5 else 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
 from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView, Track
 from gandoctor.run import Values
 from gandoctor.stats import MAD_TO_SIGMA, Mask, mad, rolling_median, trend_effect
@@ -15,7 +15,7 @@ from gandoctor.thresholds import Limits
 
 
 @detector("GD101", needs=(D_LOSS,), min_points=40)
-def d_diverges(view: RunView, limits: Limits) -> Iterator[Finding]:
+def d_diverges(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a D loss that grows without bound, or stands far above what its family allows.
 
     A critic's loss that starts large and shrinks, and the penalty's transient at the start, stay
@@ -25,18 +25,20 @@ def d_diverges(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 @detector("GD101", needs=(G_LOSS,), min_points=40)
-def g_diverges(view: RunView, limits: Limits) -> Iterator[Finding]:
+def g_diverges(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """The same for G. A starved G's loss climbs by the logit margin: that is GD201, and stays below."""
     yield from _diverges(view, limits, view.game.g, "G")
 
 
-def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding]:
+def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding | NotExamined]:
     thin = view.blocks(track)
     size = np.abs(thin.values)
     late = view.after_warm_up(thin.steps)
     first, last = view.span
     settled = size[late & (thin.steps <= first + 0.4 * (last - first))]
     if len(settled) < 8:
+        detail = f"{len(settled)} of 8 points before 40% of the run"
+        yield NotExamined("GD101", State.TOO_SHORT, "too-few-points", detail)
         return
     base = max(float(np.median(settled)), _unit(view, network))
     half = thin.steps >= first + 0.5 * (last - first)
@@ -101,7 +103,7 @@ def _unit(view: RunView, network: str) -> float:
 
 
 @detector("GD103", needs=(D_LOSS,), min_points=50)
-def d_spikes(view: RunView, limits: Limits) -> Iterator[Finding]:
+def d_spikes(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report isolated excursions of D's loss that recover.
 
     In log units, since the noise of a loss is as large as its level. Batch-1 losses are noisy without
@@ -111,15 +113,19 @@ def d_spikes(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 @detector("GD103", needs=(G_LOSS,), min_points=50)
-def g_spikes(view: RunView, limits: Limits) -> Iterator[Finding]:
+def g_spikes(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """The same for G."""
     yield from _spikes(view, limits, view.game.g, "G")
 
 
-def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding]:
+def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterator[Finding | NotExamined]:
     late = view.after_warm_up(track.steps)
     values, steps = track.values[late], track.steps[late]
-    if len(values) < 30 or values.min() <= 0:  # a loss that crosses 0 has no log
+    if len(values) < 30:
+        yield NotExamined("GD103", State.TOO_SHORT, "too-few-points", f"{len(values)} of 30 after warm-up")
+        return
+    if values.min() <= 0:  # it has no log
+        yield NotExamined("GD103", State.NOT_EXAMINABLE, "loss-crosses-0", track.tags[0])
         return
     logs = np.log(values)
     smooth = rolling_median(logs, 41)

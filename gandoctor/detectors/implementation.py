@@ -105,7 +105,7 @@ def _on_a_scale(view: RunView, forms: Sequence[Form], g: Values) -> bool:
 
 
 @detector("GD701", needs=(D_LOSS, SCORES), min_points=40)
-def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
+def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a D loss below what D's own mean outputs allow.
 
     D's loss is a mean of convex functions of its outputs, so by Jensen's inequality it is at least
@@ -121,6 +121,7 @@ def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
     # Where no family fits, every family's bound must be broken.
     known = bool(game.scale.forms)
     if known and (game.scale.certainty < 0.6 or game.scale.best.family.least_d is None):
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
     forms = [game.scale.best] if known else list(_all_forms())
     slack = limits["contradiction"].value
@@ -148,7 +149,7 @@ def outputs_contradict(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 @detector("GD701", needs=(G_LOSS, SCORES), min_points=40)
-def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding]:
+def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a G loss that is the mean output on fakes with the wrong sign.
 
     A critic's G loss is minus that mean, and so is the hinge loss's: exactly, up to the step between two
@@ -156,6 +157,7 @@ def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding]:
     """
     game = view.game
     if game.scale.forms and game.scale.certainty >= 0.6 and game.scale.best.family.least_g is None:
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
     fake = view.part(SCORES, "fake")
     steps, (g, f) = view.aligned(game.g, fake)
@@ -210,7 +212,7 @@ def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=100)
-def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding]:
+def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report cross-entropy losses confined to what σ(σ(x)) ∈ [0.5, 0.731] allows.
 
     A game at equilibrium stays in that range too, for a while: G's loss must also have begun near
@@ -219,6 +221,7 @@ def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding]:
     game = view.game
     form = game.scale.best if game.scale.forms else None
     if form is None or form.family.name != "non-saturating" or not game.alone or form.d_factor != 1.0:
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
     steps, (d, g) = view.aligned(game.d, game.g)
     if not len(steps):
@@ -239,11 +242,13 @@ def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 @detector("GD701", needs=(D_LOSS,), min_points=40)
-def out_of_range(view: RunView, limits: Limits) -> Iterator[Finding]:
+def out_of_range(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a D loss below 0 where the configuration or the user names a family that has no such values."""
     named = view.family_given or _named(view)
     family = FAMILIES.get(named)
     if family is None or family.d_low < 0:
+        reason = "family-not-named" if family is None else "other-family"
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, reason, named)
         return
     d = view.game.d
     mask: Mask = d.values < family.d_low - families.RESOLUTION

@@ -28,6 +28,7 @@ def critic_without_bound(view: RunView, limits: Limits) -> Iterator[Finding | No
         yield NotExamined("GD604", State.NOT_EXAMINABLE, "missing-signal", PENALTY.name, PENALTY.name)
         return
     if not view.family.name.startswith("wgan") or view.family.certainty < 0.6:
+        yield NotExamined("GD604", State.NOT_EXAMINABLE, "other-family", view.family.name)
         return
     if (clip is not None and clip.value) or (spectral is not None and spectral.value):
         return

@@ -40,6 +40,7 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
         yield NotExamined("GD204", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
         return
     if not game.scale.defined:
+        yield NotExamined("GD204", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, D_STEP.name)
         return
     d = game.d
     equilibrium = game.scale.best.d_equilibrium or 1.0
@@ -111,14 +112,18 @@ def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], boo
 
 
 @detector("GD204", needs=(D_LOSS,), min_points=26)
-def never_led(view: RunView, limits: Limits) -> Iterator[Finding]:
+def never_led(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a D that stood at chance from the first point on: every live D gets ahead at the start.
 
     Convergence to equilibrium looks the same at the end but not at the start. A run that continues
     another one (its steps begin late) may have converged before: quiet.
     """
     game = view.game
-    if not game.scale.defined or game.started is None:
+    if game.started is None:
+        yield NotExamined("GD204", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
+        return
+    if not game.scale.defined:
+        yield NotExamined("GD204", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, D_STEP.name)
         return
     first, last = view.span
     if first > 0.05 * last:

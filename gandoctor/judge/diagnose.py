@@ -186,14 +186,14 @@ def _examined_kinds(views: Sequence[RunView]) -> tuple[Kind, ...]:
 
 
 def _coverage(rules: Mapping[str, Rule], looked: _Looked) -> tuple[Coverage, ...]:
-    """One line a code. What hinders it is the nearest miss: too short before not logged."""
+    """One line a code. What hinders it is the nearest miss: too short before not usable before not logged."""
     lines = []
     for code in sorted(rules):
         if code in looked.examined:
             lines.append(Coverage(code, State.EXAMINED))
             continue
         skipped = [one for one in looked.skipped if one.code == code]
-        skipped.sort(key=lambda one: one.state is not State.TOO_SHORT)
+        skipped.sort(key=lambda one: (one.state is not State.TOO_SHORT, one.reason == "missing-signal"))
         if skipped:
             one = skipped[0]
             lines.append(Coverage(code, one.state, one.reason, one.detail, one.log_next))

@@ -332,7 +332,7 @@ def test_accuracy_as_a_share_or_in_percent(unit: int, accuracy: float, fires: in
 def test_accuracy_says_nothing_of_least_squares() -> None:
     run = logged(game("lsgan", 0.7, 0.3, spread=0.15))
     run.series.update(make_run({"d_acc": level(1.0)}).series)
-    assert by_accuracy(run) == []
+    assert refusal(by_accuracy(run)) == ("not-examinable", "other-family", "pair-accuracy")
 
 
 # --- GD202

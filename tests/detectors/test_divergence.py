@@ -212,6 +212,17 @@ def test_spikes_of_the_warm_up_do_not_count() -> None:
     assert d_peaks(with_spikes(spiky(8, (3, 10, 25)), CALM_G)) == []
 
 
+def test_a_loss_that_crosses_0_has_no_ratio_to_its_level() -> None:
+    critic = logged(game("wgan", ramp(1, 5), ramp(-1, -5)))
+    assert refusal(d_peaks(critic)) == ("not-examinable", "loss-crosses-0", "")
+
+
+def test_a_loss_that_began_late_has_no_settled_level() -> None:
+    late = np.where(np.arange(400) < 180, 0.0, 1.0) * CALM_D(np.linspace(0, 1, 400))
+    run = make_run({"loss_D": late, "loss_G": CALM_G})
+    assert refusal(d_runs_away(run)) == ("too-short", "too-few-points", "")
+
+
 def test_too_few_points_to_tell() -> None:
     run = make_run({"loss_D": level(1.0)}, points=45)
     assert refusal(d_peaks(run)) == ("too-short", "too-few-points", "")

@@ -256,8 +256,8 @@ def test_a_range_is_held_against_the_family_that_was_named() -> None:
         "range",
         1.0,
     )
-    assert ranges(logged(CRITIC)) == []
-    assert ranges(logged(CRITIC), family="wgan") == []
+    assert refusal(ranges(logged(CRITIC)))[1] == "family-not-named"
+    assert refusal(ranges(logged(CRITIC), family="wgan"))[1] == "other-family"
     assert one_finding(ranges(logged(CRITIC), family="lsgan")).severity is Severity.ERROR
 
 

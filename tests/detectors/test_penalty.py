@@ -59,8 +59,9 @@ def test_silent_where_something_else_bounds_the_critic() -> None:
     assert unbound(critic(lambda_gp=0.0, spectral_norm=True)) == []
 
 
-def test_silent_on_families_that_need_no_penalty() -> None:
-    assert unbound(logged(game("hinge", 0.5, -0.5), settings={"gan_mode": "hinge", "r1_gamma": 0.0})) == []
+def test_families_that_need_no_penalty_are_not_for_it() -> None:
+    said = unbound(logged(game("hinge", 0.5, -0.5), settings={"gan_mode": "hinge", "r1_gamma": 0.0}))
+    assert refusal(said) == ("not-examinable", "other-family", "")
 
 
 def test_a_penalty_weight_of_0_is_a_warning_from_the_start() -> None:

@@ -154,6 +154,12 @@ def test_the_part_before_d_starts_is_no_standstill() -> None:
     assert still(make_run(late)) == []
 
 
+def test_a_critic_has_no_chance_level_and_asks_for_step_norms() -> None:
+    critic = logged(game("wgan", ramp(1, 5), ramp(-1, -5)))
+    assert refusal(still(critic)) == ("not-examinable", "no-equilibrium", "d-step-norm")
+    assert refusal(unled(critic)) == ("not-examinable", "no-equilibrium", "d-step-norm")
+
+
 # --- a D that never led
 
 
