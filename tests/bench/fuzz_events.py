@@ -8,6 +8,8 @@ Two kinds of input, half each:
   that is read must be one of those written.
 - hostile: the payloads are mutated and their checksums made right again. The columns and the
   protobuf classes must agree on every point.
+
+A third of the inputs is read in chunks of some 50 to 300 bytes, so that their borders are met too.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
+from gandoctor.readers import _tfrecord
 from gandoctor.readers._crc32c import crc32c, length_crc, masked_int
 from gandoctor.readers.tensorboard import read_events
 
@@ -119,7 +122,7 @@ def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
 
 def fuzz(inputs: int, seed: int, say: Callable[[str], None]) -> Counter[str]:
     """Read so many mutated files. Counts inputs, exceptions, wrong numbers and points read."""
-    rng = random.Random(seed)
+    rng, chunk = random.Random(seed), _tfrecord._CHUNK
     files = seeds()
     frames = [framed(payloads) for payloads in files]
     written = set().union(*(points(data, columnar=columnar) for data in frames for columnar in (True, False)))
@@ -135,6 +138,7 @@ def fuzz(inputs: int, seed: int, say: Callable[[str], None]) -> Counter[str]:
             data = framed(payloads)
         else:
             data = mutated(frames[which], rng.choice(frames), rng)
+        _tfrecord._CHUNK = rng.choice((chunk, chunk, rng.randint(50, 300)))
         counts["inputs"] += 1
         try:
             found = points(data)
