@@ -286,7 +286,8 @@ def infer(seen: Evidence) -> Scale:
     if not weighed:
         return UNKNOWN
     top = max(score for score, _ in weighed)
-    if top < -9 and not seen.surely and max(seen.said.values(), default=0.0) < 3:
+    first = max(weighed, key=lambda pair: pair[0])[1].family.name
+    if top < -9 and not seen.surely and seen.said.get(first, 0.0) < 3:
         return UNKNOWN  # nothing fits: another family, or two losses that are not of one game
     odds = [(np.exp(score - top), form) for score, form in weighed]
     total = sum(odd for odd, _ in odds)
