@@ -79,6 +79,8 @@ def layout_of(text: str, *, whole: bool, named_csv: bool) -> Layout | None:
         found = _fit(trial, _rows(trial, plain_lines), comments, named_csv)
         if found is not None and (best is None or found[0] > best[0]):
             best = found
+            if found[0] > 1:  # every cell of several columns is a number
+                break
     return best[1] if best else None
 
 

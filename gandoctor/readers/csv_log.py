@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import reduce
 from io import BytesIO
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -27,6 +28,7 @@ from gandoctor.readers.columns import counts_steps
 from gandoctor.readers.csv_layout import HEAD_CHARACTERS, Layout, is_missing, layout_of, named
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
+from gandoctor.readers.numbers import NUMBER
 from gandoctor.readers.tables import Table, holds_words, tag_from
 from gandoctor.run import RunParts, Start, Steps
 
@@ -44,6 +46,10 @@ _OTHER_SUFFIX = re.compile(  # code, prose, markup, point clouds
     r"|java|m|r|lua|obj|ply|pts|xyz|srt|bib)"
 )
 _CONTROL = re.compile(r"[\x01-\x08\x0b\x0e-\x1f]")  # but tab, line ends and form feed
+_TENSOR = re.compile(
+    rb'"?tensor\(\[*(?P<number>' + NUMBER.encode() + rb")\]*"
+    rb'(?:, (?:device|grad_fn|dtype|requires_grad)=[^"\n]*?)?\)"?'
+)
 _MISSING = ["", "NA", "na", "N/A", "n/a", "None", "none", "NULL", "null", "-", "--", "<NA>"]
 _NAN = ["nan", "NaN", "NAN", "-nan", "-NaN"]
 _BLOCK_BYTES = 1 << 23
@@ -78,7 +84,7 @@ def read(path: Path) -> list[RunParts]:
     """
     faults = Faults(path)
     reading = _Reading(Table(faults), faults)
-    pieces = blocks(path, faults, _BLOCK_BYTES)
+    pieces = map(_bare, blocks(path, faults, _BLOCK_BYTES))
     first = next(pieces, Block(b"", 1))
     begin = _begin(reading, first, path)
     if reading.layout is not None:
@@ -107,6 +113,13 @@ class _Reading:
     layout: Layout | None = None
     rows: int = 0
     care: Care = Care.NONE
+
+
+def _bare(block: Block) -> Block:
+    """A block with `tensor(0.53, grad_fn=…)` written as 0.53, so that its commas part no cells."""
+    if b"(" not in block.data or b"tensor(" not in block.data:  # one byte is found much faster
+        return block
+    return Block(_TENSOR.sub(rb"\g<number>", block.data), block.line)
 
 
 def _digits(text: str) -> float:
@@ -165,8 +178,7 @@ def _read_fast(reading: _Reading, block: Block) -> bool:
     if reading.care is not Care.NONE:
         if columns[-1].isna().any() and not _even(block.data, layout, len(frame)):
             return False
-        numeric = {place: column for place, column in enumerate(columns) if layout.numeric[place]}
-        missing = _missing(block.data, layout, reading.care, numeric)
+        missing = _missing(block.data, layout, reading.care, frame)
     rows = np.arange(reading.rows, reading.rows + len(frame), dtype=np.int64)
     reading.rows += len(frame)
     for place, name in enumerate(layout.names):
@@ -187,7 +199,7 @@ def _parsed(reading: _Reading, layout: Layout, data: bytes) -> pd.DataFrame | No
     """
     import pandas as pd
 
-    types = {place: np.float64 if numeric else "category" for place, numeric in enumerate(layout.numeric)}
+    types = _types(layout)
     least = reading.care if all(layout.numeric) else max(reading.care, Care.MISSING)
     for care in list(Care)[least:]:
         absent = {Care.NONE: [], Care.MISSING: _MISSING, Care.NAN: _MISSING + _NAN}[care]
@@ -221,15 +233,17 @@ def _frame(data: bytes, layout: Layout, **options: object) -> pd.DataFrame:
     return frame
 
 
-def _missing(
-    data: bytes, layout: Layout, care: Care, columns: Mapping[int, pd.Series[float]]
-) -> dict[int, Mask]:
-    """In which cells of the columns nothing was logged; columns without such cells are left out."""
-    holed = {place: column for place, column in columns.items() if column.hasnans}
-    if care is Care.MISSING or not holed:
-        return {place: column.isna().to_numpy() for place, column in holed.items()}
-    cells = _frame(data, layout, dtype=object, na_filter=False, usecols=list(holed))
-    return {place: cells[place].isin(_MISSING).to_numpy() for place in holed}
+def _missing(data: bytes, layout: Layout, care: Care, frame: pd.DataFrame) -> dict[int, Mask]:
+    """In which cells of the columns of numbers nothing was logged, by column; none: left out."""
+    if care is Care.NAN:  # read again with nan written as inf: what is NaN then, was missing
+        finite = reduce(lambda data, nan: data.replace(nan, b"inf"), (b"nan", b"NaN", b"NAN"), data)
+        frame = _frame(finite, layout, dtype=_types(layout), na_values=_MISSING, keep_default_na=False)
+    columns = {place: frame[place] for place, numeric in enumerate(layout.numeric) if numeric}
+    return {place: column.isna().to_numpy() for place, column in columns.items() if column.hasnans}
+
+
+def _types(layout: Layout) -> dict[int, object]:
+    return {place: np.float64 if numeric else "category" for place, numeric in enumerate(layout.numeric)}
 
 
 def _even(data: bytes, layout: Layout, rows: int) -> bool:

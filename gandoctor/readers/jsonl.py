@@ -28,7 +28,10 @@ from gandoctor.run import RunParts
 KIND = "log"
 ORDER = 40
 
-_NON_FINITE = re.compile(rb"(?<=[:,\[\s])(NaN|-?Infinity)(?=[\s,}\]])")
+_NON_FINITE = {  # the word first, and what stands before it afterwards: the search is much faster
+    word: re.compile(word + rb"(?<=[:,\[\s]" + word + rb")(?=[\s,}\]])")
+    for word in (b"NaN", b"-Infinity", b"Infinity")
+}
 _SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
 
 
@@ -85,12 +88,17 @@ def _loads(line: bytes) -> object:
             return ValueError("nested too deep")
 
 
+def _quoted(data: bytes) -> bytes:
+    """The lines with bare NaN and Infinity as texts, which orjson reads. In a text they make a bad line."""
+    for word, pattern in _NON_FINITE.items():
+        if word in data:
+            data = pattern.sub(b'"' + word + b'"', data)
+    return data
+
+
 def _parse(block: Block, faults: Faults) -> tuple[list[Record], Sequence[int]]:
     """The objects of the lines, and the number of each one's line."""
-    data = block.data
-    if b"NaN" in data or b"Infinity" in data:
-        data = _NON_FINITE.sub(rb'"\1"', data)  # so that orjson can read it; within a string, none will
-    lines = data.split(b"\n")
+    lines = _quoted(block.data).split(b"\n")
     ended = not lines[-1]
     lines = lines[:-1] if ended else lines
     try:

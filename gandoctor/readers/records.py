@@ -114,21 +114,29 @@ def _add_column(table: Table, name: str, cells: Sequence[object], rows: Steps, d
         values, known = as_numbers(cells)
         table.numbers(name, rows[known], values[known])
     if dict in kinds:
-        places = [place for place, cell in enumerate(cells) if type(cell) is dict]
-        inner: list[Record] = [cells[place] for place in places]  # type: ignore[misc]
-        spread(table, inner, rows if len(places) == len(rows) else rows[places], f"{name}/", depth + 1)
+        inner: list[Record] = [cell for cell in cells if type(cell) is dict]
+        if len(inner) < len(cells):
+            rows = rows[[type(cell) is dict for cell in cells]]
+        spread(table, inner, rows, f"{name}/", depth + 1)
 
 
 def as_numbers(cells: Sequence[object]) -> tuple[Values, npt.NDArray[np.bool_]]:
     """The cells as float64 (n,), and which of them hold a number: a JSON number, or a text of one."""
-    if _NUMBERS.issuperset(map(type, cells)):
-        try:
-            return np.array(cells, np.float64), np.ones(len(cells), np.bool_)
-        except OverflowError:
-            pass
-    texts = {cell: to_number(cell) for cell in {cell for cell in cells if isinstance(cell, str)}}
-    found = [_number(cell, texts) for cell in cells]
-    return np.array(found, np.float64), np.array([one is not None for one in found], np.bool_)
+    kinds = set(map(type, cells))
+    words = {cell for cell in cells if type(cell) is str} if str in kinds else set()
+    texts = {word: to_number(word) for word in words}
+    found: Sequence[object] = cells
+    known = np.ones(len(cells), np.bool_)
+    if not kinds <= _NUMBERS:
+        if kinds <= {int, float, str, type(None)}:  # the common ones, quickly
+            found = [texts[cell] if type(cell) is str else cell for cell in cells]
+        else:
+            found = [_number(cell, texts) for cell in cells]
+        known = np.array([one is not None for one in found], np.bool_)
+    try:
+        return np.array(found, np.float64), known
+    except OverflowError:  # an integer beyond 1e308
+        return np.array([_number(cell, texts) for cell in cells], np.float64), known
 
 
 def _number(cell: object, texts: Mapping[str, float | None]) -> float | None:
@@ -148,12 +156,19 @@ def _add_statistics(
     table: Table, name: str, keys: Sequence[str], cells: Sequence[object], rows: Steps
 ) -> None:
     """Add mean and standard deviation of each interval; without samples in it, nothing was logged."""
-    parts = {key: as_numbers(cells[place :: len(keys)]) for place, key in enumerate(keys)}
+    matrix = _matrix(cells, len(keys))
+    everywhere = np.ones(len(rows), np.bool_)
+    parts = {
+        key: (matrix[place], everywhere) if matrix is not None else as_numbers(cells[place :: len(keys)])
+        for place, key in enumerate(keys)
+    }
     (num, counted), (mean, has_mean), (std, has_std) = (parts[key] for key in _STATISTICS)
     sampled = counted & (num > 0)
     known = sampled & has_mean
-    if np.all(known):
+    spread_known = sampled & has_std
+    if np.all(known) and np.all(spread_known):
         table.numbers(name, rows, mean)
+        table.deviations(f"{name}.std", rows, std)
     else:
         table.numbers(name, rows[known], mean[known])
-    table.deviations(f"{name}.std", rows[sampled & has_std], std[sampled & has_std])
+        table.deviations(f"{name}.std", rows[spread_known], std[spread_known])
