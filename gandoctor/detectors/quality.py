@@ -23,10 +23,10 @@ _DISTANCES = frozenset({"fid", "kid", "swd", "mmd", "fvd"})
 
 def broken(view: RunView, track: Track, limit: float) -> float:
     """The share of a metric's values that no such metric can have."""
-    return float(np.mean(_impossible(view, track.tags[0], limit)))
+    return float(np.mean(impossible(view, track.tags[0], limit)))
 
 
-def _impossible(view: RunView, tag: str, limit: float) -> Mask:
+def impossible(view: RunView, tag: str, limit: float) -> Mask:
     """Which values of a metric no such metric can have, bool (n,) over all points, finite or not."""
     values = view.series[tag].values
     bad: Mask = ~np.isfinite(values) | (np.abs(values) > limit)
@@ -45,7 +45,7 @@ def metric_is_broken(view: RunView, limits: Limits) -> Iterator[Finding | NotExa
         if role.quantity != "metric" or not len(view.series[tag]):
             continue
         one = view.series[tag]
-        bad = _impossible(view, tag, limits["impossible"].value)
+        bad = impossible(view, tag, limits["impossible"].value)
         share = float(np.mean(bad))
         value = float(one.values[np.argmax(bad)]) if bad.any() else float(one.values[-1])
         end = None

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gandoctor.detectors.quality import impossible
 from gandoctor.findings import Severity
 from gandoctor.interpret.view import QUALITY, RunView
 from gandoctor.judge.diagnosis import Judged, Snapshot
 
 _IMPOSSIBLE = 1e5
+_BROKEN = 0.2  # share of impossible values above which a metric is not believed
 
 
 def best_snapshot(views: Sequence[RunView], primary: Judged | None) -> Snapshot | None:
@@ -21,13 +23,16 @@ def best_snapshot(views: Sequence[RunView], primary: Judged | None) -> Snapshot 
     best: Snapshot | None = None
     for view in views:
         for track in view.all(QUALITY):
-            if len(track) < 3 or np.ptp(track.values) == 0 or np.abs(track.values).max() > _IMPOSSIBLE:
+            tag = track.tags[0]
+            bad = impossible(view, tag, _IMPOSSIBLE)
+            one = view.series[tag].take(~bad)
+            if len(one) < 3 or np.ptp(one.values) == 0 or np.mean(bad) > _BROKEN:
                 continue
-            high = view.better_when_higher(track.tags[0])
-            at = int(np.argmax(track.values) if high else np.argmin(track.values))
-            step = int(track.steps[at])
+            high = view.better_when_higher(tag)
+            at = int(np.argmax(one.values) if high else np.argmin(one.values))
+            step = int(one.steps[at])
             if best is None:
-                best = Snapshot(step, _file_near(view, step), track.tags[0], float(track.values[at]))
+                best = Snapshot(step, _file_near(view, step), tag, float(one.values[at]))
     if best is None and primary is not None and primary.finding.severity is Severity.ERROR:
         view = views[0]
         onset = primary.finding.stretch.onset
