@@ -8,7 +8,7 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
-from gandoctor.interpret.view import D_LOSS, PENALTY, RunView
+from gandoctor.interpret.view import ANY, D_LOSS, PENALTY, RunView
 from gandoctor.thresholds import Limits
 
 _NOTHING = 1e-8
@@ -83,3 +83,21 @@ def penalty_dominates(view: RunView, limits: Limits) -> Iterator[Finding]:
     )
     severity = Severity.WARNING if large else Severity.INFO
     yield Finding("GD604", severity, stretch, (evidence,), view.subject("D"), params)
+
+
+@detector("GD604", needs=(ANY,), min_points=40)
+def weight_out_of_the_usual(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report a penalty weight of the configuration at least ten times the published ones."""
+    weight = view.facts.get("penalty_weight")
+    if weight is None or not isinstance(weight.value, int | float):
+        yield NotExamined("GD604", State.NOT_EXAMINABLE, "missing-signal", PENALTY.name, PENALTY.name)
+        return
+    bound = limits["heavy"]
+    if weight.value < bound.value:
+        return
+    first, _ = view.span
+    stretch = Stretch(first, (first, first))
+    evidence = Evidence(Kind.CONFIGURATION, f"penalty_weight ({weight.source})", float(weight.value), bound, (),
+                        view.window(stretch))  # fmt: skip
+    params: dict[str, Param] = {"value": float(weight.value), "target": 10.0}
+    yield Finding("GD604", Severity.WARNING, stretch, (evidence,), view.subject("D"), params)
