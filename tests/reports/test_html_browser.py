@@ -104,6 +104,7 @@ def test_paper_is_light_narrow_and_has_everything_open(failing) -> None:
 def test_dark_mode_reaches_the_plots(failing) -> None:
     stroke = "document.querySelector('#figure-losses path.js-line').style.stroke"
     ground = "getComputedStyle(document.body).backgroundColor"
+    until(failing.page, f"{stroke} === 'rgb(0, 103, 168)'")
     light = failing.page.evaluate(f"[{ground}, {stroke}]")
     failing.page.emulate_media(color_scheme="dark")
     until(failing.page, f"{stroke} !== '{light[1]}'")

@@ -105,13 +105,12 @@ def test_nothing_read_is_said() -> None:
 
 def test_the_hint_ends_in_a_command_to_paste() -> None:
     diagnosis = samples.unknown()
-    del diagnosis.run.series[samples.HOSTILE]
     hint = terminal.map_hint(diagnosis)
     assert hint.startswith("No loss of D or G was recognised. The columns were read as:")
     assert hint.splitlines()[-1] == terminal.map_command(diagnosis)
     words = shlex.split(terminal.map_command(diagnosis))
     assert words[:2] == ["gandoctor", "diagnose"]
-    assert words[3:] == ["--map", "Error=D.loss", "--map", "TAG=G.loss"]
+    assert words[3:] == ["--map", "Error=D.loss", "--map", "{{ 7 * 7 }}=G.loss"]
 
 
 def test_the_command_is_one_line_however_narrow_the_terminal() -> None:
