@@ -185,7 +185,7 @@ def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding | N
 
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=40)
-def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding]:
+def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a G loss that starts at −0.69 and sinks far below what D's loss allows.
 
     The saturating loss starts there too, but it is minus D's fake half, and D's loss grows with it.
@@ -197,6 +197,7 @@ def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding]:
     early = float(np.median(g[: max(3, len(g) // 50)]))
     d_early = float(np.median(d[: max(3, len(d) // 50)]))
     if abs(early + families.LOG2) > 0.3 or d_early < 0.3:
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
     mask = -g > 3 * np.abs(d) + 2
     stretch = view.stretch(steps, mask, share=limits["share"].value, hold=0.7)

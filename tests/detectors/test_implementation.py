@@ -233,6 +233,10 @@ def test_a_cross_entropy_that_sinks_below_what_d_allows() -> None:
     assert (finding.severity, finding.params["check"], finding.stretch.end) == (Severity.ERROR, "sign", None)
 
 
+def test_a_g_loss_that_starts_elsewhere_is_no_cross_entropy_with_a_wrong_sign() -> None:
+    assert refusal(sinking(logged(CRITIC))) == ("not-examinable", "other-family", "")
+
+
 def test_double_sigmoid_is_told_by_its_start_and_its_bounds() -> None:
     finding = one_finding(sigmoids(make_run(double())))
     assert finding.severity is Severity.WARNING
