@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gandoctor.detectors.penalty import critic_without_bound, penalty_dominates
+from gandoctor.detectors.penalty import critic_without_bound, penalty_dominates, weight_out_of_the_usual
 from gandoctor.findings import Kind, Severity
 from gandoctor.run import Run
 from tests.runs import (
@@ -22,6 +22,7 @@ from tests.runs import (
 )
 
 unbound, dominates = hears(critic_without_bound), hears(penalty_dominates)
+heavy = hears(weight_out_of_the_usual)
 
 
 def critic(penalty: Shape | None = None, **settings: float | str | bool) -> Run:
@@ -44,10 +45,12 @@ def penalised(penalty: Shape, **settings: float) -> Run:
 FIRES = {
     "critic_without_bound": critic(lambda_gp=0.0),
     "penalty_dominates": penalised(noisy(level(5.0), 0.2), r1_gamma=1000.0),
+    "weight_out_of_the_usual": critic(lambda_gp=1000.0),
 }
 SILENT = {
     "critic_without_bound": critic(noisy(level(0.1), 0.5), lambda_gp=10.0),
     "penalty_dominates": penalised(noisy(level(0.05), 0.5), r1_gamma=1.0),
+    "weight_out_of_the_usual": critic(lambda_gp=10.0),
 }
 
 
@@ -120,3 +123,18 @@ def test_penalties_are_asked_for() -> None:
         "missing-signal",
         "penalty",
     )
+
+
+# --- a weight of the configuration
+
+
+@pytest.mark.parametrize(("weight", "fires"), [(0.1, 0), (10.0, 0), (50.0, 0), (90.0, 0), (110.0, 1)])
+def test_ten_times_the_published_weights(weight: float, fires: int) -> None:
+    said = heavy(critic(lambda_gp=weight))
+    assert [measured(finding) for finding in said] == [
+        {"penalty_weight (config.json: lambda_gp)": weight}
+    ] * fires
+
+
+def test_a_weight_is_asked_for() -> None:
+    assert refusal(heavy(make_run({"loss_D": level(1.0)}))) == ("not-examinable", "missing-signal", "penalty")
