@@ -215,8 +215,8 @@ def _yaml(text: str, faults: Faults) -> object:
         return None
     parts = [text]
     for part in parts:  # grows once, where the whole text is no YAML
-        loader = _inert_loader()(part)
         try:
+            loader = _inert_loader()(part)  # refuses control characters
             tree: object = loader.get_data()
         except yaml.MarkedYAMLError as fault:
             if part is text:

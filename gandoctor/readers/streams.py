@@ -230,8 +230,10 @@ def _place(log: Log, families: list[list[Stream]]) -> None:
             else:
                 family.append(Stream(log))
             return
-    if known:  # other numbers under the same names
-        log.series = {f"{log.title}/{tag}": one for tag, one in log.series.items()}
+    longer = [stream for _, stream, _ in known if stream.points >= len(log.longest)]
+    for lesser in [log] if longer else [one for _, stream, _ in known for one in stream.logs]:
+        if known:  # other numbers under the same names: the longest log keeps them
+            lesser.series = {f"{lesser.title}/{tag}": one for tag, one in lesser.series.items()}
     families.append([Stream(log)])
 
 

@@ -231,6 +231,15 @@ def test_rotated_logs_continue_each_other(tmp_path: Path, names: list[str]) -> N
     np.testing.assert_allclose(run.series["loss_D"].values, loss, atol=1e-5)
 
 
+def test_of_other_numbers_under_one_name_the_longest_log_keeps_it(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", step=np.arange(4), loss_D=falling(4, seed=5))
+    write_events(tmp_path, small())
+    write_csv(tmp_path / "z.csv", step=np.arange(4), loss_D=falling(4, seed=6), loss_G=falling(4, seed=7))
+    [run] = load_all(tmp_path)
+    assert {tag: len(one) for tag, one in run.series.items()} == {
+        "loss_D": 30, "loss_G": 30, "a/loss_D": 4, "z/loss_D": 4, "z/loss_G": 4}  # fmt: skip
+
+
 def test_two_jobs_that_write_event_files_at_once_are_two_runs(tmp_path: Path) -> None:
     write_events(tmp_path, small(), name="events.out.tfevents.1700000000.host.1.0")
     write_events(tmp_path, rows_of(range(30), loss_D=falling(30, seed=8), loss_G=falling(30, seed=9)),
