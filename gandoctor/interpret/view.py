@@ -221,7 +221,8 @@ class RunView:
         """
         steps = tracks[0].steps
         for track in tracks[1:]:
-            steps = np.intersect1d(steps, track.steps)
+            if not np.array_equal(steps, track.steps):
+                steps = np.intersect1d(steps, track.steps, assume_unique=True)
         shortest = min(tracks, key=len)
         if len(steps) < 0.5 * len(shortest):
             start = max(int(track.steps[0]) for track in tracks)

@@ -237,9 +237,10 @@ def _continued(old: Logged, new: Logged, how: str, purge: int | None) -> dict[st
         back_to = (
             _first({tag: one for tag, one in new.items() if tag in old} or new) if purge is None else purge
         )
-        joined = {tag: one.take(one.steps < back_to) for tag, one in joined.items()}
+        before = {tag: one.take(one.steps < back_to) for tag, one in joined.items()}
+        joined = {tag: one for tag, one in before.items() if len(one)}
     for tag, one in new.items():
-        joined[tag] = concatenated([joined[tag], one]) if tag in joined and len(joined[tag]) else one
+        joined[tag] = concatenated([joined[tag], one]) if tag in joined else one
     return joined
 
 
@@ -273,7 +274,14 @@ def _settled(series: Logged) -> dict[str, Series]:
 
 
 def _repeats(one: Series) -> bool:
-    return len(one) - len(np.unique(one.steps)) > _REPEATS * len(one)
+    if _grows(one):
+        return False
+    again = np.count_nonzero(np.diff(np.sort(one.steps)) == 0)
+    return bool(again > _REPEATS * len(one))
+
+
+def _grows(one: Series) -> bool:
+    return bool(np.all(np.diff(one.steps) > 0))
 
 
 def _places(reference: Series, one: Series) -> Steps:
@@ -283,6 +291,8 @@ def _places(reference: Series, one: Series) -> Steps:
 
 
 def _last_of_each(one: Series) -> Series:
+    if _grows(one):
+        return one
     order = np.lexsort((one.order, one.steps))
     steps = one.steps[order]
     return one.take(order[np.append(steps[1:] != steps[:-1], True)])

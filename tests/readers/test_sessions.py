@@ -74,6 +74,13 @@ def test_a_purge_step_takes_back_later_points(tmp_path: Path) -> None:
     assert run.series["loss_D"].values[-1] == 9.0
 
 
+def test_a_purge_of_everything_leaves_what_came_after(tmp_path: Path) -> None:
+    write_events(tmp_path, rows_of(range(60), loss_D=falling(60), loss_G=falling(60, seed=1)))
+    write_events(tmp_path, rows_of(range(40), loss_D=falling(40, seed=2)), wall=WALL + 9_000, purge=0)
+    [run] = load_all(tmp_path)
+    assert {tag: len(one) for tag, one in run.series.items()} == {"loss_D": 40}
+
+
 def test_a_second_file_from_the_start_is_a_second_run(tmp_path: Path) -> None:
     for number in (1, 2):
         write_events(
