@@ -10,8 +10,10 @@ from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
 from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView, Track
 from gandoctor.run import Values
-from gandoctor.stats import MAD_TO_SIGMA, Mask, mad, rolling_median, trend_effect
+from gandoctor.stats import MAD_TO_SIGMA, Mask, block_peaks, mad, rolling_median, trend_effect
 from gandoctor.thresholds import Limits
+
+_MOST_POINTS = 10_000  # longer losses are searched for spikes by the peaks of their blocks
 
 
 @detector("GD101", needs=(D_LOSS,), min_points=40)
@@ -34,7 +36,7 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
     thin = view.blocks(track)
     size = np.abs(thin.values)
     late = view.after_warm_up(thin.steps)
-    first, last = view.span
+    first, last = view.extent(thin.steps)
     settled = size[late & (thin.steps <= first + 0.4 * (last - first))]
     if len(settled) < 8:
         detail = f"{len(settled)} of 8 points before 40% of the run"
@@ -92,7 +94,7 @@ def _unit(view: RunView, network: str) -> float:
     """
     scale, game = view.family, view.game
     if not scale.defined:
-        first, last = view.span
+        first, last = view.extent(game.d.steps)
         early = view.after_warm_up(game.d.steps) & (game.d.steps <= first + 0.4 * (last - first))
         distance = float(np.median(np.abs(game.d.values[early]))) if network == "G" and early.any() else 0.0
         return max(distance, 1e-3)
@@ -127,12 +129,12 @@ def _spikes(view: RunView, limits: Limits, track: Track, network: str) -> Iterat
     if values.min() <= 0:  # it has no log
         yield NotExamined("GD103", State.NOT_EXAMINABLE, "loss-crosses-0", track.tags[0])
         return
-    logs = np.log(values)
-    smooth = rolling_median(logs, 41)
-    rest = logs - smooth
-    noise = max(mad(rest) * MAD_TO_SIGMA, 0.02)
+    steps, peaks, samples = block_peaks(steps, values, _MOST_POINTS)
+    smooth = rolling_median(np.log(samples), 41)
+    noise = max(mad(np.log(samples) - smooth) * MAD_TO_SIGMA, 0.02)
+    rest = np.log(peaks) - smooth
     spikes = (rest > limits["height"].value * noise) & (rest > np.log(limits["factor"].value))
-    spikes &= _matters(view, values, np.exp(smooth), network)
+    spikes &= _matters(view, peaks, np.exp(smooth), network)
     count = int(np.count_nonzero(np.diff(np.concatenate([[0], spikes.astype(np.int8)])) > 0))
     if count == 0 or np.mean(spikes) > limits["most"].value or np.count_nonzero(spikes) < 2:
         return

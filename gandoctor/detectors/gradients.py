@@ -30,7 +30,7 @@ def d_vanishes(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 def _reference(view: RunView, track: Track) -> float:
     """The median norm at 10-30% of the run."""
-    first, last = view.span
+    first, last = view.extent(track.steps)
     early = (track.steps >= first + 0.1 * (last - first)) & (track.steps <= first + 0.3 * (last - first))
     return float(np.median(track.values[early])) if early.any() else float("nan")
 

@@ -23,7 +23,7 @@ def gradients_burst(view: RunView, limits: Limits) -> Iterator[Finding]:
     Modes that hop give calm stretches and bursts; a noisy but stationary norm has a p95 / p50 near 2.
     """
     track = view.get(G_GRAD)
-    first, last = view.span
+    first, last = view.extent(track.steps)
     late = track.steps >= first + 0.6 * (last - first)
     values = track.values[late]
     if len(values) < 24 or np.median(values) <= 0:

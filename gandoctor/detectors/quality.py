@@ -98,7 +98,7 @@ def turns_worse(view: RunView, limits: Limits) -> Iterator[Finding]:
         smooth = sign * rolling_median(track.values, 3)
         best = int(np.argmax(smooth))
         gain, loss = smooth[best] - smooth[0], smooth[best] - float(np.median(smooth[-3:]))
-        first, last = view.span
+        first, last = view.extent(track.steps)
         since = (last - int(track.steps[best])) / max(last - first, 1)
         whole = max(gain, 0.25 * loss, 1e-12)
         best_value = sign * float(smooth[best])
@@ -146,7 +146,7 @@ def no_progress(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined
     gain, late = (float(max(pair[n] for pair in measured)) for n in (0, 1))
     if gain > limits["gain"].value or late > limits["flat"].value:
         return
-    first, last = view.span
+    first, last = view.extent(tracks[0].steps)
     middle = first + (last - first) // 2
     stretch = Stretch(middle, (first, middle))
     tags = tuple(track.tags[0] for track in tracks)

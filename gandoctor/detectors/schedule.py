@@ -80,7 +80,7 @@ def d_rate_is_gone(view: RunView, limits: Limits) -> Iterator[Finding]:
 def _gone(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterator[Finding]:
     track = view.get(signal)
     peak = float(track.values.max())
-    first, last = view.span
+    first, last = view.extent(track.steps)
     mask = track.values <= limits["decayed"].value * peak
     if peak <= 0:
         mask = np.ones(len(track), bool)

@@ -29,7 +29,7 @@ def g_weights_grow(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 def _growing(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterator[Finding]:
     for track in map(view.blocks, view.all(signal)):
-        first, last = view.span
+        first, last = view.extent(track.steps)
         late = view.after_warm_up(track.steps)
         values, steps = track.values[late], track.steps[late]
         if len(values) < 20 or values.min() <= 0:

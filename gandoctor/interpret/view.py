@@ -97,6 +97,7 @@ class RunView:
     facts: Mapping[str, FactValue]
     family_given: str = ""
     _cache: dict[Signal, Track] = field(default_factory=dict)
+    _blocks: dict[tuple[object, ...], Track] = field(default_factory=dict)
 
     # -- signals ------------------------------------------------------------------------------
 
@@ -128,13 +129,19 @@ class RunView:
         """Every series of the signal, one a tag (layers, metrics), whole networks before layers."""
         mine = [
             tag
-            for tag, role in self.roles.items()
-            if role.quantity == signal.quantity
-            and (role.network == signal.network or signal.network == "*")
+            for tag, role in self._by_quantity.get(signal.quantity, ())
+            if (role.network == signal.network or signal.network == "*")
             and (not signal.parts or role.part in signal.parts)
         ]
         mine.sort(key=lambda tag: (bool(self.roles[tag].layer), self.roles[tag].pair != self.pair, tag))
         return [self.track(tag) for tag in mine]
+
+    @cached_property
+    def _by_quantity(self) -> dict[str, list[tuple[str, Role]]]:
+        found: dict[str, list[tuple[str, Role]]] = {}
+        for tag, role in self.roles.items():
+            found.setdefault(role.quantity, []).append((tag, role))
+        return found
 
     def part(self, signal: Signal, part: str) -> Track:
         """One side of a signal, e.g. D's mean output on fakes."""
@@ -197,6 +204,16 @@ class RunView:
         ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.series.values() if len(s)]
         return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0, 0)
 
+    def extent(self, steps: Steps) -> tuple[int, int]:
+        """First and last step between which the steps of a series are early or late: the run's, or their own
+        where they cover less than half of it (losses counted in epochs beside norms counted in iterations, a
+        discriminator that starts late).
+        """
+        first, last = self.span
+        if len(steps) and 2 * int(steps[-1] - steps[0]) < last - first:
+            return int(steps[0]), int(steps[-1])
+        return first, last
+
     @property
     def unit(self) -> Unit:
         """The unit of the steps of the pair's losses, or of the first series."""
@@ -204,22 +221,32 @@ class RunView:
         return self.series[tags[0]].unit if tags else Unit.ITERATION
 
     def after_warm_up(self, steps: Steps) -> Mask:
-        """Which steps lie after the warm-up."""
-        first, last = self.span
+        """Which of a series' steps lie after the warm-up."""
+        first, last = self.extent(steps)
         return steps >= first + WARM_UP * (last - first)
+
+    def every_nth(self, track: Track, most: int) -> Track:
+        """A track with every nth point, at most `most`: as a sparser log would have it."""
+        every = -(-len(track) // most)
+        return track if every <= 1 else Track(track.steps[::every], track.values[::every], track.tags)
 
     def blocks(self, track: Track, blocks: int = BLOCKS) -> Track:
         """A track thinned to at most `blocks` block medians."""
         if len(track) <= blocks:
             return track
-        steps, values = block_medians(track.steps, track.values, blocks)
-        return Track(steps.astype(np.int64), values, track.tags)
+        key = (track.tags, len(track), int(track.steps[0]), blocks)
+        if key not in self._blocks:
+            steps, values = block_medians(track.steps, track.values, blocks)
+            self._blocks[key] = Track(steps.astype(np.int64), values, track.tags)
+        return self._blocks[key]
 
     def aligned(self, *tracks: Track) -> tuple[Steps, list[Values]]:
         """Several tracks at common steps: where they share too few, at the sparsest one's steps, each
         with its last value before.
         """
         steps = tracks[0].steps
+        if all(np.array_equal(steps, track.steps) for track in tracks[1:]):
+            return steps, [track.values for track in tracks]
         for track in tracks[1:]:
             if not np.array_equal(steps, track.steps):
                 steps = np.intersect1d(steps, track.steps, assume_unique=True)
@@ -265,7 +292,7 @@ class RunView:
     def until(self, step: int) -> RunView:
         """The same pair as it stood at a step."""
         cut = {tag: one.take(one.steps <= step) for tag, one in self.series.items()}
-        return replace(self, series=cut, _cache={})
+        return replace(self, series=cut, _cache={}, _blocks={})
 
     def window(self, stretch: Stretch) -> tuple[int, int]:
         """First and last step of a stretch; to the run's last step where it has no end."""
@@ -414,7 +441,9 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
     start = bool(third <= 60 and len(d) and view.series[d.tags[0]].unit is Unit.ITERATION)
     said, surely = _said(view)
     k = view.facts.get("n_subdiscriminators")
-    count = k.value if k is not None and isinstance(k.value, int) else 0
+    # A loss that was summed over sub-discriminators here has a tag for each of them.
+    summed = max(len(g.tags), len(fake.tags), 1 if halves else len(d.tags))
+    count = summed if summed > 1 else k.value if k is not None and isinstance(k.value, int) else 0
     # Quantiles and shares need no more than a few thousand points: every nth, so that they stay aligned.
     every = max(1, max((len(v) for v in (d_values, g_values) if v is not None), default=0) // _ENOUGH)
     thin = slice(None, None, every)

@@ -148,9 +148,19 @@ def test_a_d_that_answers_the_same_to_all_tells_nothing_of_fakes() -> None:
     assert alike(make_run({"out/fake_std": level(0.0), "out/real_std": level(0.0)})) == []
 
 
-def test_a_spread_that_ends_before_the_warm_up_tells_nothing() -> None:
-    run = spreads(0.3)
+def test_a_spread_counted_in_other_steps_is_judged_over_its_own() -> None:
+    run = spreads(jump(0.9, 0.3, at=0.5))
     run.series.update(make_run({"loss_D": level(1.0)}, points=8_000).series)
+    assert one_finding(alike(run)).stretch.onset == pytest.approx(10_000, abs=100)
+
+
+def test_spreads_that_never_meet_tell_nothing() -> None:
+    run = spreads(0.3)
+    first, later = (
+        run.series["out/real_std"].take(slice(0, 150)),
+        run.series["out/fake_std"].take(slice(200, None)),
+    )
+    run.series.update({"out/real_std": first, "out/fake_std": later})
     assert alike(run) == []
 
 
