@@ -50,7 +50,7 @@ FIXTURES = [
     Fixture("healthy-hinge", "hinge", "glyphs", "", "jsonl", "samples", points=120, images=3),
     Fixture("healthy-lsgan", "lsgan", "ring8", "", "csv", "losses", halve_d=True, config=False),
     Fixture(
-        "hopping-collapse", "ns", "ring8", "no-r1-momentum", "tensorboard", "all", 80, images=3, dose=1.3
+        "hopping-collapse", "ns", "ring8", "no-r1-momentum", "tensorboard", "all", 80, images=3, dose=1.2
     ),
     Fixture("lost-modes", "lsgan", "glyphs", "bare-loss", "jsonl", "samples", points=120, images=3),
     Fixture("late-collapse", "ns", "ring8", "late-collapse", "csv", "all"),
