@@ -29,8 +29,9 @@ def mad(values: Values) -> float:
 def block_medians(steps: Steps, values: Values, blocks: int) -> tuple[Values, Values]:
     """Return (steps, values) thinned to at most `blocks` medians of neighbours.
 
-    steps: int64 (n,), sorted. values: float64 (n,), finite. Blocks hold equal numbers of points.
-    Returned arrays are float64 (m,), m = min(n, blocks).
+    steps: int64 (n,), sorted. values: float64 (n,), finite. Blocks hold equal numbers of points; the
+    first points, fewer than there are blocks, may be left out for that. Returned arrays are float64
+    (m,), m = min(n, blocks).
 
     >>> block_medians(np.arange(4), np.array([1.0, 3.0, 5.0, 9.0]), 2)[1].tolist()
     [2.0, 7.0]
@@ -38,11 +39,10 @@ def block_medians(steps: Steps, values: Values, blocks: int) -> tuple[Values, Va
     n = len(values)
     if n <= blocks:
         return steps.astype(np.float64), values.astype(np.float64)
-    edges = np.linspace(0, n, blocks + 1).astype(np.intp)
-    width = int(np.diff(edges).min())
-    # Equal widths sort as one matrix; a block that is longer by one drops its last point.
-    take = edges[:-1, None] + np.arange(width)
-    return np.median(steps[take], axis=1), np.median(values[take], axis=1)
+    width = n // blocks
+    rows = steps[n - width * blocks :].reshape(blocks, width)  # sorted: its median is in the middle
+    middle = (rows[:, (width - 1) // 2] + rows[:, width // 2]) / 2
+    return middle, np.median(values[n - width * blocks :].reshape(blocks, width), axis=1)
 
 
 def theil_sen(steps: Values, values: Values) -> float:
@@ -83,6 +83,25 @@ def trend_effect(steps: Steps, values: Values, blocks: int = 100) -> float:
     if rise == 0:
         return 0.0
     return rise / noise if noise > 1e-12 * abs(rise) else float(np.copysign(np.inf, rise))
+
+
+def block_peaks(steps: Steps, values: Values, blocks: int) -> tuple[Steps, Values, Values]:
+    """Return (steps, peaks, samples): the largest value of each block, where it lies, and its first value.
+
+    steps: int64 (n,). values: float64 (n,). All returned are (m,), m = min(n, blocks) or a little less, for
+    the last points that fill no block are left out. With n ≤ blocks nothing is thinned.
+
+    >>> block_peaks(np.arange(4), np.array([1.0, 9.0, 2.0, 3.0]), 2)
+    (array([1, 3]), array([9., 3.]), array([1., 2.]))
+    """
+    width = -(-len(values) // blocks)
+    if width <= 1:
+        return steps, values, values
+    rows = len(values) // width
+    table = values[: rows * width].reshape(rows, width)
+    at = table.argmax(axis=1)
+    index = np.arange(rows)
+    return steps[: rows * width].reshape(rows, width)[index, at], table[index, at], table[:, 0]
 
 
 def rolling_median(values: Values, width: int) -> Values:
