@@ -68,11 +68,13 @@ COLUMNS = (
 Group = list[tuple[TrainConfig, str]]  # configurations that train side by side, with their tag style
 
 
-def draw(healthy: int, ill: int, seed: int, side: int = 4) -> list[Group]:
+def draw(
+    healthy: int, ill: int, seed: int, side: int = 4, faults: Sequence[str] = tuple(FAULTS)
+) -> list[Group]:
     """Draw the study's configurations, `side` runs of one shape; the same seed draws the same."""
     rng = random.Random(seed)
     groups: list[Group] = []
-    kinds, left = {"": _healthy_kinds(rng), "ill": _ill_kinds(rng)}, {"": healthy, "ill": ill}
+    kinds, left = {"": _healthy_kinds(rng), "ill": _ill_kinds(rng, faults)}, {"": healthy, "ill": ill}
     while any(left.values()):
         for kind in [kind for kind in left if left[kind]]:  # in turn, so that a part is a fair sample too
             family, data, fault = next(kinds[kind])
@@ -89,9 +91,9 @@ def _healthy_kinds(rng: random.Random) -> Iterator[tuple[str, str, str]]:
         yield from ((family, data, "") for family, data in rng.sample(BASELINES, len(BASELINES)))
 
 
-def _ill_kinds(rng: random.Random) -> Iterator[tuple[str, str, str]]:
+def _ill_kinds(rng: random.Random, faults: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     while True:
-        for fault in rng.sample(list(FAULTS.values()), len(FAULTS)):
+        for fault in (FAULTS[name] for name in rng.sample(faults, len(faults))):
             fits = [(f, d) for f, d in BASELINES if f in fault.families and d in fault.data]
             yield (*rng.choice(fits), fault.name)
 
@@ -288,6 +290,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1000, help="below 1000: development")
     parser.add_argument("--jobs", type=int, default=2, help="processes that train")
     parser.add_argument("--side", type=int, default=4, help="runs of one fault, trained side by side")
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="NAME")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--keep", type=Path, help="train into this folder and keep it")
     where.add_argument("--reuse", type=Path, help="diagnose the runs of an earlier --keep again")
@@ -296,7 +299,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = options.reuse or options.keep or Path(scratch)
         if not options.reuse:
-            train_all(draw(options.healthy, options.ill, options.seed, options.side), root, options.jobs)
+            groups = draw(options.healthy, options.ill, options.seed, options.side, options.faults)
+            train_all(groups, root, options.jobs)
         if options.only_train:
             return
         with (root / "index.csv").open(encoding="utf-8", newline="") as file:
