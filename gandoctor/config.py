@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ def find_config(start: Path) -> Config:
             return _read(own, _load(own))
         project = folder / "pyproject.toml"
         if project.is_file():
-            table = _load(project).get("tool", {}).get("gandoctor")
+            table = _ours(project)
             if table is not None:
                 return _read(project, table)
     return Config()
@@ -59,13 +60,27 @@ def read_config(path: Path) -> Config:
     """The configuration of one file. Raises UserError if it is missing or not valid."""
     if not path.is_file():
         raise UserError("no such file", where=str(path))
-    table = _load(path)
-    return _read(path, table.get("tool", {}).get("gandoctor", {}) if path.name == "pyproject.toml" else table)
+    if path.name == "pyproject.toml":
+        return _read(path, _ours(path) or {})
+    return _read(path, _load(path))
+
+
+def _ours(project: Path) -> dict[str, Any] | None:
+    """The table [tool.gandoctor] of a project file, None where it has none."""
+    table: Any = _load(project)
+    for key in ("tool", "gandoctor"):
+        table = table.get(key)
+        if table is None:
+            return None
+        if not isinstance(table, dict):
+            raise UserError(f"'{key}' must be a table", where=str(project))
+    ours: dict[str, Any] = table
+    return ours
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise UserError(f"not valid TOML: {fault}", where=str(path)) from fault
     except OSError as fault:
@@ -83,9 +98,12 @@ def _read(path: Path, table: dict[str, Any]) -> Config:
             raise UserError(f"'{key}' must be {_WORDS[kind]}", where=str(path))
         return value
 
+    rules = typed("rules", list, [])
+    if not all(isinstance(folder, str) for folder in rules):
+        raise UserError("'rules' must be a list of texts, the folders", where=str(path))
     thresholds = typed("thresholds", dict, {})
     for name, value in thresholds.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise UserError(f"threshold '{name}' must be a number", where=str(path))
     return Config(
         thresholds={name: float(value) for name, value in thresholds.items()},
@@ -94,7 +112,7 @@ def _read(path: Path, table: dict[str, Any]) -> Config:
         ignore=tuple(map(str, typed("ignore", list, []))),
         roles={str(tag): str(role) for tag, role in typed("map", dict, {}).items()},
         family=typed("loss-family", str, ""),
-        rules=tuple(path.parent / folder for folder in typed("rules", list, [])),
+        rules=tuple(path.parent / folder for folder in rules),
         lang=typed("lang", str, "en"),
     )
 

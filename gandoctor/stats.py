@@ -29,9 +29,9 @@ def mad(values: Values) -> float:
 def block_medians(steps: Steps, values: Values, blocks: int) -> tuple[Values, Values]:
     """Return (steps, values) thinned to at most `blocks` medians of neighbours.
 
-    steps: int64 (n,), sorted. values: float64 (n,), finite. Blocks hold equal numbers of points; the
-    first points, fewer than there are blocks, may be left out for that. Returned arrays are float64
-    (m,), m = min(n, blocks).
+    steps: int64 (n,), sorted. values: float64 (n,), finite. Blocks hold equal numbers of points and lie
+    evenly; for that, a few points between them are left out, or, of many points, fewer than one block at
+    the start. Returned arrays are float64 (m,), m = min(n, blocks), or a little less of many points.
 
     >>> block_medians(np.arange(4), np.array([1.0, 3.0, 5.0, 9.0]), 2)[1].tolist()
     [2.0, 7.0]
@@ -39,10 +39,18 @@ def block_medians(steps: Steps, values: Values, blocks: int) -> tuple[Values, Va
     n = len(values)
     if n <= blocks:
         return steps.astype(np.float64), values.astype(np.float64)
-    width = n // blocks
-    rows = steps[n - width * blocks :].reshape(blocks, width)  # sorted: its median is in the middle
-    middle = (rows[:, (width - 1) // 2] + rows[:, width // 2]) / 2
-    return middle, np.median(values[n - width * blocks :].reshape(blocks, width), axis=1)
+    if n < 100 * blocks:
+        edges = np.linspace(0, n, blocks + 1).astype(np.intp)
+        width = int(np.diff(edges).min())
+        take = edges[:-1, None] + np.arange(width)
+        rows, table = steps[take], values[take]
+    else:  # no copy of a long log
+        width = -(-n // blocks)
+        count = n // width
+        rows = steps[n - width * count :].reshape(count, width)
+        table = values[n - width * count :].reshape(count, width)
+    middle = (rows[:, (width - 1) // 2] + rows[:, width // 2]) / 2  # sorted: its median is in the middle
+    return middle, np.median(table, axis=1)
 
 
 def theil_sen(steps: Values, values: Values) -> float:
@@ -124,9 +132,11 @@ def autocorrelation_time(values: Values) -> float:
     values: float64 (n,), finite. Sums autocorrelations up to the first that is not positive
     (initial positive sequence; Geyer 1992, Stat. Sci. 7:473). At most n / 2.
     """
+    if len(values) < 4:
+        return 1.0
     centred = values - values.mean()
     power = float(centred @ centred)
-    if power == 0 or len(values) < 4:
+    if power == 0:
         return 1.0
     total, n = 1.0, len(values)
     for lag in range(1, min(n // 2, 200)):
