@@ -1,4 +1,4 @@
-"""Many runs at once: `python tests/bench/many.py [--runs 1000] [--format events|csv] [--jobs 2]`.
+"""Many runs at once: `python -m tests.bench.many [--runs 1000] [--format events|csv] [--jobs 2]`.
 
 Writes runs of 60,000 scalars each (6 tags x 10,000 steps: losses of a healthy or of an ill game, gradient
 norms, a learning rate), then runs `gandoctor diagnose FOLDER --jobs N --format json` on them as a process of
