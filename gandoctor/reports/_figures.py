@@ -280,7 +280,7 @@ def _line(view: RunView, track: Track, points: int, style: tuple[str, str, bool]
     steps, values = thin(*whole, points)
     return Line(
         name=" + ".join(track.tags),
-        points=len(whole[0]),
+        points=series[0].points if len(series) == 1 else len(track),
         steps=steps,
         values=values,
         trend=view.blocks(track, _TREND) if len(track) > _TREND_FROM else None,

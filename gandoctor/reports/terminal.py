@@ -337,7 +337,7 @@ def _role_table(diagnosis: Diagnosis, lang: str, console: Console) -> Table:
         if role.quantity != "other" and role.certainty < _UNSURE:
             sure = f"{say('unsure', lang)} {sure}"
         span = f"{one.steps[0]:,}–{one.steps[-1]:,}" if len(one) else "–"
-        cells = [Text(clean(tag)), Text(str(role)), Text(sure), Text(f"{len(one):,}"), Text(span)]
+        cells = [Text(clean(tag)), Text(str(role)), Text(sure), Text(f"{one.points:,}"), Text(span)]
         table.add_row(*(_encoded(cell, console) for cell in cells))
     return table
 
