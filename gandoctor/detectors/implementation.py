@@ -25,6 +25,8 @@ from gandoctor.run import Steps, Values
 from gandoctor.stats import Mask
 from gandoctor.thresholds import Limits
 
+_MOST_POINTS = 20_000  # of a longer log every nth point
+
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=40)
 def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
@@ -39,7 +41,7 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-mixed", "", "d-fake-loss")
         return
     fake = game.fake if len(game.fake) and len(game.real) else game.d
-    steps, (g, d_fake) = view.aligned(game.g, fake)
+    steps, (g, d_fake) = view.aligned(*(view.every_nth(t, _MOST_POINTS) for t in (game.g, fake)))
     if len(steps) < 20:
         return
     known = bool(game.scale.forms)

@@ -23,6 +23,7 @@ from gandoctor.run import Steps, Values
 from gandoctor.stats import Mask, rolling_median
 from gandoctor.thresholds import Limits
 
+_MOST_POINTS = 10_000  # of a longer log every nth point: the jitter from batch to batch stays
 _WINDOW = 9  # points over which a loss must stand still to be called frozen
 
 
@@ -42,7 +43,7 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     if not game.scale.defined:
         yield NotExamined("GD204", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, D_STEP.name)
         return
-    d = game.d
+    d = view.every_nth(game.d, _MOST_POINTS)
     equilibrium = game.scale.best.d_equilibrium or 1.0
     jitter = _jitter(d.values) / equilibrium
     frozen = (jitter < limits["frozen"].value) & (np.abs(d.values) > 0.02 * equilibrium)

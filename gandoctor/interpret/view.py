@@ -269,7 +269,7 @@ class RunView:
         """
         late = self.after_warm_up(steps)
         total = int(np.count_nonzero(late))
-        if total == 0:
+        if total == 0 or np.count_nonzero(mask & late) < share * total:
             return None
         size = max(5, round(window * len(steps)))
         for span in holding(mask, window=size, hold=hold):
