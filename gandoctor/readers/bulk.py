@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from gandoctor.readers.columns import is_counter
 from gandoctor.readers.record import Field, Record
 from gandoctor.run import Values
 
@@ -27,6 +28,7 @@ _HIDE = bytes.maketrans(_DIGITS, _HIDDEN)
 _IS_DIGIT = bytes(byte in _DIGITS for byte in range(256))
 _BLANK = bytes(byte if byte in _DIGITS else 0x20 for byte in range(256))
 _WIDEST_SKIP = 40
+_1900, _2100 = -2_208_988_800.0, 4_102_444_800.0  # the years that `record.py` takes, in seconds since 1970
 
 
 def skeletons(lines: Sequence[str]) -> list[bytes]:
@@ -58,7 +60,10 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
     edges = _edges(block, len(lines), len(owners))
     if edges is None:
         return None
-    table = _numbers(block, edges, owners)
+    counters = [
+        place for place, owner in enumerate(owners) if owner >= 0 and _counts(lines[0], record.fields[owner])
+    ]
+    table = _numbers(block, edges, owners) if _are_digits(block, edges, counters) else None
     if table is None:
         return None
     walls = None
@@ -144,6 +149,24 @@ def _edges(block: bytes, lines: int, runs: int) -> npt.NDArray[np.int64] | None:
     return edges
 
 
+def _counts(line: str, field: Field) -> bool:
+    """Whether a field is one that `record.py` takes only where it is written in digits alone."""
+    named = is_counter(field.name) or "\0" in field.name
+    return named and line[field.start : field.end].isdigit()
+
+
+def _are_digits(block: bytes, edges: npt.NDArray[np.int64], places: Sequence[int]) -> bool:
+    """Whether the stretches at these places are digits without sign or point, in all lines."""
+    letters = np.frombuffer(block, np.uint8)
+    for place in places:
+        starts, widths = edges[:, 2 * place], edges[:, 2 * place + 1] - edges[:, 2 * place]
+        for step in range(int(widths.max())):
+            found = letters[(starts + step)[step < widths]]
+            if step > _WIDEST_SKIP or np.any((found < 0x30) | (found > 0x39)):
+                return False
+    return True
+
+
 def _numbers(
     block: bytes, edges: npt.NDArray[np.int64], owners: Sequence[int]
 ) -> npt.NDArray[np.float64] | None:
@@ -194,7 +217,8 @@ def _walls(
     except ValueError:
         return None
     walls: Values = times.astype(np.int64) / 1e6
-    return walls if abs(walls[0] - (record.wall_time or 0.0)) < 1e-3 else None
+    sound = abs(walls[0] - (record.wall_time or 0.0)) < 1e-3 and _1900 <= walls.min() <= walls.max() < _2100
+    return walls if sound else None
 
 
 def _is_percent(line: str, field: Field) -> bool:

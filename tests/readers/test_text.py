@@ -419,6 +419,37 @@ def test_many_lines_at_once_are_read_like_one_by_one(
             assert (x.wall_time is None) == (y.wall_time is None)
 
 
+@pytest.mark.parametrize(
+    ("good", "damaged"),
+    [
+        ("[Batch 5/9] [D loss: 0.5]", "[Batch -5/9] [D loss: 0.5]"),
+        ("[Batch 5/9] [D loss: 0.5]", "[Batch 5.5/9] [D loss: 0.5]"),
+        ("2026-03-06 23:25:44,113: D: 0.5", "+026-03-06 23:25:44,113: D: 0.5"),
+        ("iter 5\tdisc cost\t0.5\tgen cost\t0.7", "iter 5\tdisc cost\t0.--5\tgen cost\t0.7"),
+        ("G_1: 0.5 G_2: 0.7", "G_2: 0.5 G_1: 0.7"),
+        ("G_1: 0.5 G_2: 0.7", "G_: 0.51 G_2: 0.7"),
+        ("D: 0.5 G: 0.7", "D: 0. G: 0.57"),
+        ("D: 0.5 G: 0.7", "D: 1_0 G: 0.57"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 50, 99])
+def test_a_damaged_line_among_many_is_read_as_if_alone(
+    tmp_path: Path, good: str, damaged: str, place: int
+) -> None:
+    rows = [good] * 100
+    rows[place] = damaged
+    at_once = parts(lines(rows), tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "FEWEST_LINES", 1 << 60)
+        alone = parts(lines(rows), tmp_path)
+    for a, b in zip(at_once, alone, strict=True):
+        assert [(x.tag, x.steps.tolist(), x.values.tolist(), x.order.tolist()) for x in a.series] == [
+            (x.tag, x.steps.tolist(), x.values.tolist(), x.order.tolist()) for x in b.series
+        ]
+        walls = [(x.wall_time, y.wall_time) for x, y in zip(a.series, b.series, strict=True)]
+        assert all((x is None) == (y is None) and (x is None or np.allclose(x, y)) for x, y in walls)
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=400))
 def test_random_bytes_raise_nothing(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
