@@ -2,7 +2,7 @@
 
 A reader is a module here with
 
-    KIND = "log"        # or "config", "samples", "checkpoint": what a file of this format is to a run
+    KIND = "log"        # or "config", "samples", "checkpoint", "tracker" (named, not read): what it is to a run
     ORDER = 50          # who is asked first: formats with a sure signature below 30, guesses above 70
     def sniff(head: Head) -> bool: ...              # cheap: looks at the head only, content before name
     def read(path: Path) -> list[RunParts]: ...     # one RunParts for each run in the file

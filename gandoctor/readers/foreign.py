@@ -11,7 +11,7 @@ from pathlib import Path
 from gandoctor.readers.head import Head, head_of
 from gandoctor.run import LogProblem, RunParts
 
-KIND = "log"
+KIND = "tracker"
 ORDER = 12
 
 _EXPORT = {

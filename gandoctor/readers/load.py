@@ -31,7 +31,7 @@ from gandoctor.run import LogProblem, Run, RunParts
 _SKIPPED_NAMES = frozenset(
     {"truth.json", "gandoctor.toml", "__pycache__", "node_modules", "site-packages", "latest-run"}
 )
-_HIDDEN_KEPT = frozenset({".hydra"})  # holds the configuration of a run
+_HIDDEN_KEPT = frozenset({".hydra", ".aim"})  # the configuration of a run; a tracker that is named
 # Names that say nothing of the run: then its folder's name is the better one.
 _PLAIN_NAME = re.compile(
     r"(events\.out\.tfevents.*|(?:(?:loss|train|training|metrics?|output|console)[-_]?)?(?:log|logs|history|stats)"
@@ -259,6 +259,8 @@ def _grouped(root: Path, is_file: bool, finding: _Finding) -> list[RunFiles]:
     for path, reader in finding.files:
         is_log = kinds[reader] == "log"
         owner = folders.run_of(path.parent) if is_log else folders.owner_of(path.parent)
+        if owner is None and kinds[reader] == "tracker":  # shared by several: told once
+            owner = next(iter(files))
         if owner is not None:
             files.setdefault(owner if folders.runs else nameless, []).append((path, reader))
     problems: dict[Path, list[LogProblem]] = defaultdict(list)
@@ -281,6 +283,6 @@ def _common(paths: Iterable[Path], root: Path) -> Path:
     """The common folder of some files; above it where its name only says what lies there."""
     parents = {path.parent for path in paths}
     home = Path(os.path.commonpath(parents)) if parents else root
-    while home != root and _PLAIN_FOLDER.fullmatch(home.name):
+    while home != root and (_PLAIN_FOLDER.fullmatch(home.name) or "/." in f"/{home.relative_to(root)}"):
         home = home.parent
     return home

@@ -295,6 +295,16 @@ def test_the_measured_truth_is_never_read(tmp_path: Path) -> None:
     assert run.settings == {}
 
 
+@pytest.mark.parametrize("runs", [0, 1, 2])
+def test_a_tracker_that_is_not_read_is_told_and_is_no_run(tmp_path: Path, runs: int) -> None:
+    put(tmp_path / ".aim/meta/CURRENT", b"MANIFEST-000004\n")
+    for number in range(runs):
+        write_gan(tmp_path / f"exp{number}/log.csv")
+    found = load_all(tmp_path)
+    assert len(found) == max(runs, 1)
+    assert [problem.kind for run in found for problem in run.problems] == ["foreign-format"]
+
+
 def test_links_add_nothing_twice_and_loops_end(tmp_path: Path) -> None:
     write_gan(tmp_path / "runs/exp/log.csv")
     write_gan(tmp_path / "elsewhere/log.csv", seed=2)
