@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from gandoctor.readers.columns import counts_steps
 from gandoctor.readers.numbers import MISSING, to_number
@@ -15,7 +15,7 @@ HEAD_CHARACTERS = 1 << 16
 _ROWS = 100  # looked at
 _LINES = 500  # comments and a preamble included
 _STABLE = 0.8  # of the rows have as many cells as most have; of a column's cells are numbers
-_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
+_COMMA = re.compile(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,17 @@ class Layout:
     """delimiter: "," ";" tab, or " " for any run of blanks. decimal: "." or ",".
 
     names: one a column, none twice. numeric: which columns held numbers (or nothing) in the head.
-    first: how many lines stand above the first row of numbers. headed: whether a row of names does.
-    mismatch: what is odd about the header, "" if nothing is. header: the names as they stand in it.
+    first: how many lines stand above the first row of numbers. header: the names as they stand
+    there, () if none do. mismatch: what is odd about the header, "" if nothing is.
     """
 
     delimiter: str
     decimal: str
-    names: tuple[str, ...]
-    numeric: tuple[bool, ...]
-    first: int
-    headed: bool
-    mismatch: str = ""
+    names: tuple[str, ...] = ()
+    numeric: tuple[bool, ...] = ()
+    first: int = 0
     header: tuple[str, ...] = ()
+    mismatch: str = ""
 
     def number(self, cell: str) -> float | None:
         """The number in a cell, None if it holds none."""
@@ -42,11 +41,36 @@ class Layout:
             cell = cell.replace(",", ".")
         return to_number(cell)
 
-    def cells(self, lines: Iterable[str]) -> Iterable[list[str]]:
-        """Split lines into rows of cells. Raises csv.Error on a cell longer than the csv module's limit."""
+    def rows(self, lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+        """Rows of cells, each with the number of lines read up to its end. A cell may hold line ends.
+
+        A line with quotes in odd places is split at its delimiters.
+        """
+        read = 0
+
+        def counted() -> Iterator[str]:
+            nonlocal read
+            for line in lines:
+                read += 1
+                yield line + "\n"
+
         if self.delimiter == " ":
-            return (line.split() for line in lines)
-        return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
+            yield from ((read, line.split()) for line in counted())
+            return
+        reader = csv.reader(counted(), delimiter=self.delimiter, skipinitialspace=True, strict=True)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:  # text behind a closing quote, a quote open to the end, a cell too long
+                cells = self.torn(lines[read - 1])
+            yield read, cells
+
+    def torn(self, line: str) -> list[str]:
+        """The cells of a line whose quotes say nothing."""
+        cells = line.split() if self.delimiter == " " else line.split(self.delimiter)
+        return [cell.strip().strip('"') for cell in cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +99,7 @@ def layout_of(text: str, *, whole: bool, named_csv: bool) -> Layout | None:
     plain_lines = ["" if number in comments else line for number, line in enumerate(lines)]
     best: tuple[float, Layout] | None = None
     for delimiter, decimal in ((",", "."), (";", "."), ("\t", "."), (";", ","), ("\t", ","), (" ", ".")):
-        trial = Layout(delimiter, decimal, (), (), 0, False)
+        trial = Layout(delimiter, decimal)
         found = _fit(trial, _rows(trial, plain_lines), comments, named_csv)
         if found is not None and (best is None or found[0] > best[0]):
             best = found
@@ -107,19 +131,14 @@ def named(header: Sequence[str]) -> tuple[str, ...]:
 
 def _rows(layout: Layout, lines: Sequence[str]) -> list[_Row]:
     rows: list[_Row] = []
-    reader = layout.cells(f"{line}\n" for line in lines)
     above = 0
-    try:
-        for cells in reader:
-            end = reader.line_num if hasattr(reader, "line_num") else above + 1
-            if any(cell.strip() for cell in cells):
-                numbers = sum(layout.number(cell) is not None for cell in cells)
-                rows.append(_Row(above, cells, numbers, sum(map(is_missing, cells))))
-                if len(rows) > _ROWS:
-                    break
-            above = end
-    except csv.Error:
-        return []
+    for end, cells in layout.rows(lines):
+        if any(map(str.strip, cells)):
+            numbers = sum(layout.number(cell) is not None for cell in cells)
+            rows.append(_Row(above, cells, numbers, sum(map(is_missing, cells))))
+            if len(rows) > _ROWS:
+                break
+        above = end
     return rows
 
 
@@ -131,6 +150,8 @@ def _fit(
     if start is None:
         return _header_only(trial, rows) if named_csv else None
     body = _until_next_header(rows[start:])
+    if not body:
+        return None
     lengths = Counter(len(row.cells) for row in body)
     width, steady = lengths.most_common(1)[0]
     header = rows[start - 1].cells if start else _commented(trial, comments, body[0].above, width)
@@ -146,15 +167,13 @@ def _fit(
     if trial.delimiter == " " and (share < 1 or not (header or named_csv)):
         return None
     names, mismatch = _names(header, even)
-    layout = Layout(
-        trial.delimiter,
-        trial.decimal,
-        names,
-        tuple(one is not False for one in numeric),
-        body[0].above,
-        bool(header),
-        mismatch,
-        named(header),
+    layout = replace(
+        trial,
+        names=names,
+        numeric=tuple(one is not False for one in numeric),
+        first=body[0].above,
+        header=named(header),
+        mismatch=mismatch,
     )
     return share + width * 1e-6, layout
 
@@ -188,7 +207,7 @@ def _is_header(row: _Row, next_row: _Row) -> bool:
 def _commented(trial: Layout, comments: dict[int, str], above: int, width: int) -> list[str]:
     """The header in the last comment above the first row (numpy.savetxt writes it there), or []."""
     line = comments.get(above - 1, "").strip().lstrip("#").strip()
-    cells = next(iter(trial.cells([line])), []) if line else []
+    cells = next(trial.rows([line]))[1] if line else []
     words = [cell for cell in cells if trial.number(cell) is None and not is_missing(cell)]
     return cells if len(cells) == len(words) == width else []
 
@@ -200,10 +219,8 @@ def _header_only(trial: Layout, rows: Sequence[_Row]) -> tuple[float, Layout] | 
     names = named(rows[0].cells)
     if not any(name and counts_steps(name) for name in names):
         return None
-    layout = Layout(
-        trial.delimiter, trial.decimal, names, (True,) * len(names), rows[0].above + 1, True, "", names
-    )
-    return 0.0, layout
+    numeric = (True,) * len(names)
+    return 0.0, replace(trial, names=names, numeric=numeric, first=rows[0].above + 1, header=names)
 
 
 def _holds_numbers(trial: Layout, cells: Sequence[str]) -> bool | None:

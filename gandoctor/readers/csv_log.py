@@ -9,7 +9,6 @@ what is regular; a block of the file that it cannot read without loss is read ro
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from gandoctor.readers.columns import counts_steps
 from gandoctor.readers.csv_layout import HEAD_CHARACTERS, Layout, is_missing, layout_of, named
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
-from gandoctor.readers.numbers import NUMBER
+from gandoctor.readers.numbers import NUMBER, to_number
 from gandoctor.readers.tables import Table, holds_words, tag_from
 from gandoctor.run import RunParts, Start, Steps
 
@@ -53,6 +52,7 @@ _TENSOR = re.compile(
 _MISSING = ["", "NA", "na", "N/A", "n/a", "None", "none", "NULL", "null", "-", "--", "<NA>"]
 _NAN = ["nan", "NaN", "NAN", "-nan", "-NaN"]
 _BLOCK_BYTES = 1 << 23
+_FEW_ROWS, _MANY_CELLS = 8, 50  # a table of fewer rows and more columns lies on its side
 _LONGEST_CELL = 1 << 20  # bytes; a quote that is open for longer was never meant as one
 
 
@@ -73,8 +73,11 @@ def sniff(head: Head) -> bool:
     whole = head.size <= len(head.data)
     if not is_csv and _digits(text.partition("\n")[2]) < 0.2:
         return False
+    text = _bare(text.encode()).decode()
     layout = layout_of(text, whole=whole, named_csv=is_csv)
-    return layout is not None and (is_csv or layout.headed)
+    if layout is None:
+        return is_csv and bool(_lying(text if whole else text[: text.rfind(",") + 1]))
+    return is_csv or len(layout.header) == len(layout.names)
 
 
 def read(path: Path) -> list[RunParts]:
@@ -84,8 +87,13 @@ def read(path: Path) -> list[RunParts]:
     """
     faults = Faults(path)
     reading = _Reading(Table(faults), faults)
-    pieces = map(_bare, blocks(path, faults, _BLOCK_BYTES))
+    pieces = (Block(_bare(block.data), block.line) for block in blocks(path, faults, _BLOCK_BYTES))
     first = next(pieces, Block(b"", 1))
+    small = path.stat().st_size <= _BLOCK_BYTES
+    if small and (lying := _lying(first.data.decode(errors="replace"))):
+        for name, cells in lying:
+            _add_lying(reading, name, cells)
+        return reading.table.parts()
     begin = _begin(reading, first, path)
     if reading.layout is not None:
         for block in _outside_quotes(chain([begin], pieces)):
@@ -115,11 +123,34 @@ class _Reading:
     care: Care = Care.NONE
 
 
-def _bare(block: Block) -> Block:
-    """A block with `tensor(0.53, grad_fn=…)` written as 0.53, so that its commas part no cells."""
-    if b"(" not in block.data or b"tensor(" not in block.data:  # one byte is found much faster
-        return block
-    return Block(_TENSOR.sub(rb"\g<number>", block.data), block.line)
+def _bare(data: bytes) -> bytes:
+    """A table with `tensor(0.53, grad_fn=…)` written as 0.53, so that its commas part no cells."""
+    if b"(" not in data or b"tensor(" not in data:  # one byte is found much faster
+        return data
+    return _TENSOR.sub(rb"\g<number>", data)
+
+
+def _lying(text: str) -> list[tuple[str, list[str]]]:
+    """The rows of a table that lies on its side (`writer.writerow(d_losses)`), each with its name or ""; else []."""
+    lines = [line for line in text.split("\n", _FEW_ROWS + 1) if line.strip()]
+    if not lines or len(lines) > _FEW_ROWS or lines[0].count(",") < _MANY_CELLS:
+        return []
+    rows = []
+    for cells in (line.split(",") for line in lines):
+        name = cells[0].strip().strip('"') if to_number(cells[0]) is None else ""
+        cells = cells[1:] if name else cells
+        if len(cells) < _MANY_CELLS or not all(is_missing(c) or to_number(c) is not None for c in cells):
+            return []
+        rows.append((name, cells))
+    return rows
+
+
+def _add_lying(reading: _Reading, name: str, cells: Sequence[str]) -> None:
+    reading.rows += 1
+    found = [to_number(cell) for cell in cells]
+    known = np.array([value is not None for value in found])
+    rows = np.flatnonzero(known)
+    reading.table.numbers(name or f"row{reading.rows}", rows, np.array(found, np.float64)[known])
 
 
 def _digits(text: str) -> float:
@@ -168,7 +199,7 @@ def _read_fast(reading: _Reading, block: Block) -> bool:
     """Read a block by pandas' C parser; False, and nothing read, if that would lose something."""
     layout = reading.layout
     assert layout is not None
-    if b'"' in block.data and count(block.data, b'"') % 2:
+    if b'"' in block.data and not _quotes_cells(block.data):
         return False
     frame = _parsed(reading, layout, block.data)
     if frame is None:
@@ -190,6 +221,15 @@ def _read_fast(reading: _Reading, block: Block) -> bool:
             known = columns[place].notna().to_numpy()
             reading.table.words(name, rows[known], map(str.strip, cells[known]))
     return True
+
+
+def _quotes_cells(data: bytes) -> bool:
+    """Whether quotes come in pairs and stand at the edges of cells only: pandas reads `"1"5` as 15."""
+    cells = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(cells == ord('"'))
+    edges = np.frombuffer(b",;\t\n\r ", np.uint8)
+    at_edge = np.isin(cells[quotes - 1], edges) | np.isin(cells[quotes + 1], edges)
+    return len(quotes) % 2 == 0 and bool(np.all(at_edge))
 
 
 def _parsed(reading: _Reading, layout: Layout, data: bytes) -> pd.DataFrame | None:
@@ -293,42 +333,18 @@ def _rows_of(reading: _Reading, lines: list[str], first: int) -> list[tuple[int,
     assert layout is not None
     lines = ["" if line.lstrip().startswith("#") else line for line in lines]
     odd = [number for number, line in enumerate(lines) if line.count('"') % 2]
-    across = _split(layout, lines, first) if odd else []
-    one_by_one = lines
+    across = [(first + end - 1, cells) for end, cells in layout.rows(lines)]
     if odd:  # a cell with a line end in it, or a quote that stands alone?
-        one_by_one = list(lines)
-        for number in odd:
-            one_by_one[number] = lines[number].replace('"', "")
-    rows = _split(layout, one_by_one, first)
-    width = len(layout.names)
-    if sum(len(cells) == width for _, cells in across) >= sum(len(cells) == width for _, cells in rows):
-        return across or rows
-    for number in odd:
-        reading.faults.add(f"line {first + number}", "stray-quote", "a quote that nothing closes")
-    return rows
-
-
-def _split(layout: Layout, lines: Sequence[str], first: int) -> list[tuple[int, list[str]]]:
-    """Rows by the csv module; a cell longer than its limit ends the row there and then."""
-    number = first - 1
-
-    def counted() -> Iterator[str]:
-        nonlocal number
-        for line in lines:
-            number += 1
-            yield line + "\n"
-
-    rows: list[tuple[int, list[str]]] = []
-    reader = iter(layout.cells(counted()))
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return rows
-        except csv.Error:
-            cells = ["…"]
-        if any(map(str.strip, cells)):
-            rows.append((number, cells))
+        alone = [
+            (first + number, layout.torn(line) if line.count('"') % 2 else next(layout.rows([line]))[1])
+            for number, line in enumerate(lines)
+        ]
+        width = len(layout.names)
+        if sum(len(cells) == width for _, cells in alone) > sum(len(cells) == width for _, cells in across):
+            across = alone
+            for number in odd:
+                reading.faults.add(f"line {first + number}", "stray-quote", "a quote that nothing closes")
+    return [(line, cells) for line, cells in across if any(map(str.strip, cells))]
 
 
 def _is_regular(layout: Layout, cells: Sequence[str]) -> bool:

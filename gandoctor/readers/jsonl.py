@@ -46,8 +46,11 @@ def sniff(head: Head) -> bool:
         cut = lines.pop()
         if not lines:  # one line longer than the head
             return named and cut.startswith("{")
-    lines = [line for line in lines if line.strip()]
-    records = [record for line in lines if isinstance(record := _loads(line.encode()), dict)]
+    lines = [line for line in map(str.strip, lines) if line]
+    objects = [line for line in lines if line[0] == "{" and line[-1] == "}"]
+    if 2 * len(objects) < len(lines):
+        return False
+    records = [record for line in objects if isinstance(record := _loads(line.encode()), dict)]
     if 2 * len(records) < len(lines) or not (named or len(records) > 1):
         return False
     return any(_measures(record) for record in records)

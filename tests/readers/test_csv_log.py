@@ -42,7 +42,7 @@ def values(folder: Path, text: str | bytes, name: str = "log.csv") -> dict[str, 
 
 def sniffs(text: str, name: str = "log.csv") -> bool:
     data = text.encode()
-    return csv_log.sniff(Head(Path(name), len(data), data))
+    return csv_log.sniff(Head(Path(name), len(data), data[:8192]))
 
 
 def test_epochs_count_the_steps(folder: Path) -> None:
@@ -78,6 +78,13 @@ def test_spellings_of_what_is_not_finite(folder: Path) -> None:
 def test_cells_that_are_printed_tensors(folder: Path) -> None:
     text = 'g,d\r\n"tensor(10.5290, grad_fn=<B>)","tensor(0.0009)"\r\r\n"tensor(9.9)","tensor(0.0004)"\r\r\n'
     assert values(folder, text) == {"g": [10.529, 9.9], "d": [0.0009, 0.0004]}
+    bare = (
+        "g,d\ntensor(10.5290, grad_fn=<B>),tensor([[0.0009]])\ntensor(9.9, device='cuda:0'),tensor(0.0004)\n"
+    )
+    assert sniffs(bare)
+    assert values(folder, bare) == {"g": [10.529, 9.9], "d": [0.0009, 0.0004]}
+    array = 'step,loss\n1,"tensor(0.5,\n       grad_fn=<X>)"\n2,[0.25]\n'
+    assert values(folder, array) == {"loss": [0.5, 0.25]}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +135,14 @@ def test_without_a_header_columns_are_called_by_position(folder: Path) -> None:
         "column2": [0.5, 0.75],
         "column3": [0.25, 1.0],
     }
+
+
+def test_a_table_on_its_side(folder: Path) -> None:
+    d, g = [n / 8 for n in range(2000)], [n / 16 for n in range(400)]
+    text = ",".join(map(str, d)) + "\n" + ",".join(map(str, g)) + "\n"
+    assert sniffs(text)
+    assert values(folder, text) == {"row1": d, "row2": g}
+    assert values(folder, '"d",' + text.replace("\n", "\ng,", 1)) == {"d": d, "g": g}
 
 
 def test_a_nameless_index_and_a_repeated_name(folder: Path) -> None:
@@ -201,6 +216,16 @@ def test_quoted_line_ends_and_a_stray_quote(folder: Path) -> None:
     [part] = parts(folder, 'step,loss,note\n1,0.5,"a"\n2,0.25,"b\n3,0.125,"c"\n' + rows)
     assert part.series[0].steps.tolist() == list(range(1, 20))
     assert [(p.kind, p.place) for p in part.problems] == [("stray-quote", "line 3")]
+
+
+def test_a_quote_inside_a_number_makes_no_other_number(folder: Path) -> None:
+    [part] = parts(folder, PLAIN + '12,"1"5,0.9\n13,0.5,0."75\n14,0.25,0.125\n')
+    d, g = part.series
+    assert (d.values[-2:].tolist(), g.values[-2:].tolist()) == ([0.5, 0.25], [0.9, 0.125])
+    assert [(p.kind, p.place) for p in part.problems if p.kind == "bad-cell"] == [
+        ("bad-cell", "line 14"),
+        ("bad-cell", "line 15"),
+    ]
 
 
 def test_blocks_end_outside_of_quotes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
