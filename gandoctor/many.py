@@ -31,6 +31,8 @@ POINTS_OF_MANY = 1_000  # where there are more than `MANY` runs: as many as a re
 MANY = 100
 _AHEAD = 2  # tasks handed to the pool for each process
 
+_GUARD = 'a script that asks for several processes does so under `if __name__ == "__main__":`'
+
 Done = Callable[[], None]
 
 
@@ -105,6 +107,8 @@ class _Processes:
         while waiting:
             for number in self._until_broken(waiting, self.jobs):
                 if self._until_broken(deque([number]), 1):
+                    if not any(self.made) and _context().get_start_method() == "spawn":
+                        raise UserError("no process could be started", where="jobs", hint=_GUARD)
                     self.made[number] = self._died(self.found[number])
                     self._tell()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +223,17 @@ def test_one_run_is_not_thinned_and_several_are(tmp_path: Path) -> None:
     first, _ = gandoctor.diagnose_all(tmp_path)
     assert len(first.run.series["loss_D"]) <= 4_010
     assert first.run.series["loss_D"].points == 9_000
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_processes_beside_torch_are_started_anew(several: Path, tmp_path: Path, guarded: bool) -> None:
+    """They import the script again, so it needs the usual guard; without, the error says so."""
+    call = f"print(len(gandoctor.diagnose_all({str(several)!r}, jobs=2)))"
+    lines = ["import sys, types, gandoctor", "sys.modules.setdefault('torch', types.ModuleType('torch'))"]
+    script = tmp_path / "script.py"
+    script.write_text("\n".join([*lines, f'if __name__ == "__main__": {call}' if guarded else call]) + "\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    if guarded:
+        assert done.stdout == "6\n"
+    else:
+        assert 'under `if __name__ == "__main__":`' in done.stderr
