@@ -159,6 +159,11 @@ class Folders:
         return self._tags[folder]
 
 
+def names_a_run(folder: str) -> bool:
+    """Whether a folder's name may be a run's, and not one that writers give to a part of every run."""
+    return not any(pattern.fullmatch(folder) for pattern in (_PHASE, _KEPT, _INNER, _SILENT))
+
+
 def add_scalars(tag: str, inner: PurePath) -> str | None:
     """The tag that `add_scalars` meant, None if it did not make the folder.
 

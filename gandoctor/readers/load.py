@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 
 import gandoctor.readers as package
 from gandoctor.errors import UserError
-from gandoctor.readers.folders import Folders
+from gandoctor.readers.folders import Folders, names_a_run
 from gandoctor.readers.head import Head, head_of
 from gandoctor.readers.joining import Part, join
 from gandoctor.run import LogProblem, Run, RunParts
@@ -249,16 +249,15 @@ def _grouped(root: Path, is_file: bool, finding: _Finding) -> list[RunFiles]:
         name = root.absolute().parent.name if plain else root.stem
         found = RunFiles(root, name, "", tuple(finding.files), tuple(finding.problems))
         return [found] if found.files or found.problems else []
+    place = _places([path for path, reader in finding.files if kinds[reader] == "log"])
     logs: dict[Path, list[Path]] = defaultdict(list)
-    for path, reader in finding.files:
-        if kinds[reader] == "log":
-            logs[path.parent].append(path)
+    for path, folder in place.items():
+        logs[folder].append(path)
     folders = Folders(root, logs)
     nameless = _common([path for path, _ in finding.files], root)
     files: dict[Path, list[tuple[Path, str]]] = {run: [] for run in sorted(folders.runs)}
     for path, reader in finding.files:
-        is_log = kinds[reader] == "log"
-        owner = folders.run_of(path.parent) if is_log else folders.owner_of(path.parent)
+        owner = folders.run_of(place[path]) if path in place else folders.owner_of(path.parent)
         if owner is None and kinds[reader] == "tracker":  # shared by several: told once
             owner = next(iter(files))
         if owner is not None:
@@ -277,6 +276,28 @@ def _grouped(root: Path, is_file: bool, finding: _Finding) -> list[RunFiles]:
         )
         for home in files or problems
     ]
+
+
+def _places(logs: Iterable[Path]) -> dict[Path, Path]:
+    """The folder of each log: its own, or the one beside it that it is called after.
+
+    BigGAN writes `EXP_log.jsonl` beside the folder `EXP` with the other logs of that run.
+    """
+    found = {path: path.parent for path in logs}
+    beside: dict[Path, set[str]] = defaultdict(set)
+    for folder in set(found.values()):
+        if names_a_run(folder.name):
+            beside[folder.parent].add(folder.name)
+    for path in found:
+        name = path.stem
+        ends = [
+            at
+            for at, sign in enumerate(name)
+            if not sign.isalnum() and name[:at] in beside.get(path.parent, ())
+        ]
+        if ends:
+            found[path] = path.parent / name[: ends[-1]]
+    return found
 
 
 def _common(paths: Iterable[Path], root: Path) -> Path:

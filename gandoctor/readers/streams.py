@@ -140,7 +140,7 @@ def concatenated(pieces: Sequence[Series]) -> Series:
 
 
 def _log(folder: Path, path: Path, parts: RunParts) -> Log:
-    inner = path.parent.relative_to(folder) if path.parent != folder else Path()
+    inner = path.parent.relative_to(folder) if path.is_relative_to(folder) else Path()
     names = full_tags([one.tag for one in parts.series], inner)
     return Log(path, parts, {names[one.tag]: one for one in parts.series})
 

@@ -116,6 +116,17 @@ def test_a_tensorboard_folder_joins_the_log_beside_it(tmp_path: Path) -> None:
     assert set(run.series) == {"loss_D", "loss_G", "grad_norm_G"}
 
 
+def test_a_log_beside_the_folder_it_is_called_after_belongs_to_it(tmp_path: Path) -> None:
+    """BigGAN-PyTorch."""
+    for metric, seed in {"G_loss": 1, "D_loss_real": 2}.items():
+        lines = [f"{100 * n}: {value:e}" for n, value in enumerate(falling(60, seed=seed))]
+        put(tmp_path / f"logs/C10_bs8/{metric}.log", "\n".join(lines).encode())
+    rows = [f'{{"itr": {2000 * n}, "IS_mean": 2.5, "FID": {90 - n}}}\n' for n in range(30)]
+    put(tmp_path / "logs/C10_bs8_log.jsonl", "".join(rows).encode())
+    [run] = load_all(tmp_path)
+    assert (run.name, set(run.series)) == ("logs/C10_bs8", {"G_loss", "D_loss_real", "IS_mean", "FID"})
+
+
 def test_copies_of_the_state_in_checkpoints_are_one_run(tmp_path: Path) -> None:
     for last in (20, 40, 60):
         write_csv(
