@@ -215,8 +215,8 @@ def g_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
         yield NotExamined("GD202", State.NOT_EXAMINABLE, "g-loss-mixed", "", SCORES.name)
         return
     steps, (d, g) = view.aligned(view.blocks(game.d), view.blocks(game.g))
-    lead = game.scale.lead(d)
-    # The most favourable reading of G's level: every likely form must call it fooled.
+    # The most favourable reading of both levels: every likely form must call D blind and G far below.
+    lead = np.max([form.lead(d) for form in game.scale.likely], axis=0)
     positive = [form for form in game.scale.likely if form.g_equilibrium > 0]
     rest = np.max([g / form.g_equilibrium for form in positive], axis=0)
     mask = (lead <= limits["blind"].value) & (rest <= limits["fooled"].value)

@@ -130,16 +130,17 @@ def never_led(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     if first > 0.05 * last:
         return
     d = view.blocks(game.d, 10)
-    lead = game.scale.lead(d.values)
+    leads = np.array([form.lead(d.values) for form in game.scale.likely])  # (forms, blocks): all must agree
+    off, ahead = float(np.max(np.abs(np.median(leads, axis=1)))), float(np.max(leads))
     chance, ever = limits["chance"], limits["ever"]
-    if abs(float(np.median(lead))) > chance.value or float(np.max(lead)) > ever.value:
+    if off > chance.value or ahead > ever.value:
         return
     start = int(game.d.steps[0])
     stretch = Stretch(start, (start, start))
     window = view.window(stretch)
     evidence = (
-        Evidence(Kind.GAME, "|median lead of D|", abs(float(np.median(lead))), chance, d.tags, window),
-        Evidence(Kind.GAME, "largest lead of D in any block", float(np.max(lead)), ever, d.tags, window),
+        Evidence(Kind.GAME, "|median lead of D|", off, chance, d.tags, window),
+        Evidence(Kind.GAME, "largest lead of D in any block", ahead, ever, d.tags, window),
     )
     params: dict[str, Param] = {"network": "D", "level": float(np.median(d.values)), "share": 1.0}
     yield Finding("GD204", Severity.WARNING, stretch, evidence, view.subject("D"), params)

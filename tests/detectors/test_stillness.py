@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gandoctor.detectors.stillness import d_stands, g_stands, never_led, stands_still
 from gandoctor.findings import Severity
+from gandoctor.interpret.families import FAMILIES, Form, Scale
 from gandoctor.run import Run, Values
+from gandoctor.thresholds import limits
 from tests.runs import (
     Shape,
     game,
@@ -20,6 +24,7 @@ from tests.runs import (
     pieces,
     ramp,
     refusal,
+    view_of,
 )
 
 still = hears(stands_still)
@@ -175,6 +180,17 @@ def test_a_run_that_continues_another_may_have_converged_before() -> None:
     for tag, one in late.series.items():
         run.series[tag] = type(one)(tag, one.steps + 2_000, one.values, one.order, one.source)
     assert unled(run) == []
+
+
+def test_an_unsure_family_must_have_never_led_on_any_of_its_scales() -> None:
+    # L_D at 1.0: the middle of two summed least-squares discriminators, but a lead of a half for hinge.
+    view = view_of(make_run({"loss_D": noisy(level(1.0), 0.002), "loss_G": noisy(level(0.8), 0.05)}))
+    sure, other = Form(FAMILIES["lsgan"], 2.0, 2.0, 0.6), Form(FAMILIES["hinge"], 1.0, 1.0, 0.4)
+    found = []
+    for forms in ((sure,), (sure, other)):
+        view.__dict__["game"] = replace(view.game, scale=Scale(forms))
+        found.append(len(list(never_led(view, limits("GD204")))))
+    assert found == [1, 0]
 
 
 def test_evidence_of_a_d_that_never_led() -> None:
