@@ -82,6 +82,11 @@ class Track:
 EMPTY = Track(np.empty(0, np.int64), np.empty(0), ())
 
 
+def _shared(role: Role) -> bool:
+    """Whether a series without a network is of both: a lone learning rate."""
+    return role.quantity == "lr" and role.network == "-"
+
+
 @dataclass(frozen=True)
 class RunView:
     """One pair of networks: what its series mean, and on which scale its losses are read.
@@ -130,10 +135,11 @@ class RunView:
         mine = [
             tag
             for tag, role in self._by_quantity.get(signal.quantity, ())
-            if (role.network == signal.network or signal.network == "*")
+            if (role.network == signal.network or signal.network == "*" or _shared(role))
             and (not signal.parts or role.part in signal.parts)
         ]
-        mine.sort(key=lambda tag: (bool(self.roles[tag].layer), self.roles[tag].pair != self.pair, tag))
+        mine.sort(key=lambda tag: (bool(self.roles[tag].layer), _shared(self.roles[tag]),
+                                   self.roles[tag].pair != self.pair, tag))  # fmt: skip
         return [self.track(tag) for tag in mine]
 
     @cached_property

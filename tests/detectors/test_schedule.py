@@ -154,6 +154,13 @@ def test_a_scheduler_stepped_at_each_batch() -> None:
     )  # 0.99^687 = 1e-3
 
 
+def test_a_lone_rate_is_that_of_both_but_yields_to_one_of_its_own() -> None:
+    lone = make_run({"lr": pieces((0, 2e-4), (0.5, 0.0)), "loss_D": level(1.0)})
+    assert [one_finding(gone[network](lone)).subject.network for network in "GD"] == ["G", "D"]
+    lone.series.update(rate(cosine).series)
+    assert gone["G"](lone) == []
+
+
 def test_warm_restarts_are_quiet() -> None:
     assert gone["G"](rate(lambda t: 1e-4 * (1 + np.cos(np.pi * (4 * t % 1))))) == []
 
