@@ -109,7 +109,7 @@ def test_a_death_that_ended_is_a_warning_with_its_end() -> None:
 
 
 def test_constants_off_chance_are_a_warning() -> None:
-    # A leak of D's loss into G: L_D stands at log(3) / 2 in half form (KNOWLEDGE B).
+    # A leak of D's loss into G: L_D stands at log(3) / 2 in half form.
     rng = np.random.default_rng(0)
     frozen = {"loss_D": 0.5493 + 1e-5 * rng.normal(size=400), "loss_G": level(0.4055)}
     finding = one_finding(still(make_run(frozen)))
