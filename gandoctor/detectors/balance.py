@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,10 @@ def d_overpowers_by_losses(view: RunView, limits: Limits) -> Iterator[Finding | 
         stretch = view.stretch(steps, mask, share=share.value, hold=hold)
         if stretch is None:
             return None
+        # The steps are medians of blocks: the onset may lie half a block before the last that did not hold.
+        half = int(steps[1] - steps[0]) // 2
+        earliest, latest = stretch.onset_interval
+        stretch = replace(stretch, onset_interval=(max(int(steps[0]), earliest - half), latest))
         if stretch.end is not None:
             severity = Severity.WARNING  # it is over: no longer certain that the run is lost
         inside = view.inside(stretch, steps)
