@@ -23,6 +23,8 @@ FEWEST_LINES = 32
 
 _DIGITS = b"0123456789.+-"
 _RUN = re.compile(r"[0-9.+-]+")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_EXPONENT = re.compile(r"[0-9.+-]+[eE][0-9+-]+")
 _TIMES = re.compile(r"(?:(?:19|20)\d\d-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:\n|\Z))++", re.ASCII)
 _HIDDEN = bytes(range(0x0E, 0x0E + len(_DIGITS)))  # control characters that stand for digits in names
 _HIDE = bytes.maketrans(_DIGITS, _HIDDEN)
@@ -52,7 +54,7 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
     runs = _runs(lines[0], record) if can_read(lines[0], record) else None
     if runs is None:
         return None
-    owners, names = runs
+    owners, digits, names = runs
     block = ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
     if len(block.translate(None, _HIDDEN)) != len(block):
         return None
@@ -61,10 +63,7 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
     edges = _edges(block, len(lines), len(owners))
     if edges is None:
         return None
-    counters = [
-        place for place, owner in enumerate(owners) if owner >= 0 and _counts(lines[0], record.fields[owner])
-    ]
-    table = _numbers(block, edges, owners) if _are_digits(block, edges, counters) else None
+    table = _numbers(block, edges, owners) if _are_digits(block, edges, digits) else None
     if table is None:
         return None
     walls = None
@@ -86,38 +85,58 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
 _SKIP, _STAMP = -1, -2  # owners of a stretch of digits that is no field
 
 
-def _runs(line: str, record: Record) -> tuple[list[int], list[bytes]] | None:
-    """Which field owns each stretch of digits, and the names that have digits of their own.
+def _runs(line: str, record: Record) -> tuple[list[int], list[int], list[bytes]] | None:
+    """Which field owns each stretch of digits, which must be digits alone, and names that have digits.
 
-    A stretch that belongs to letters (`G_L1`) is part of the shape; one that stands alone is skipped.
+    A stretch that belongs to letters (`G_L1`) is part of the shape. A number that stands alone and is
+    none of the log's must be one in all lines, too: it gets an owner of its own, after the fields.
     """
     owners: list[int] = []
+    digits: list[int] = []
     names: dict[bytes, None] = {}
+    others = len(record.fields)
     for run in _RUN.finditer(line):
         owner = _owner(run, record)
         if owner is None:
             return None
         if owner == _SKIP:
-            start, end = run.span()
-            while start > 0 and (line[start - 1].isalnum() or line[start - 1] in "_.+-"):
-                start -= 1
-            while end < len(line) and (line[end].isalnum() or line[end] in "_.+-"):
-                end += 1
-            word = line[start:end]
-            if any(letter.isalpha() or letter == "_" for letter in word):
-                names[word.encode("utf-8", "surrogatepass")] = None
+            name = _name_around(line, run)
+            if name:
+                names[name.encode("utf-8", "surrogatepass")] = None
                 continue
-            if not any(map(str.isdigit, word)):  # a dash between words
-                names[line[max(0, start - 1) : end + 1].encode("utf-8", "surrogatepass")] = None
-                continue
+            if _NUMBER.fullmatch(run[0]):
+                owner, others = others, others + 1
+        counter = owner >= len(record.fields) or (owner >= 0 and _is_counter(record.fields[owner]))
+        if counter and run[0].isdigit():
+            digits.append(len(owners))
         owners.append(owner)
-    for place, field in enumerate(record.fields):
-        text, mine = line[field.start : field.end], owners.count(place)
-        exponent = mine == 2 and re.fullmatch(r"[0-9.+-]+[eE][0-9+-]+", text)
-        constant = mine == 0 and text.isalpha()
-        if not (exponent or constant or (mine == 1 and _RUN.fullmatch(text))):
-            return None
-    return owners, list(names)
+    whole = all(
+        _is_whole(line[field.start : field.end], owners.count(place))
+        for place, field in enumerate(record.fields)
+    )
+    return (owners, digits, list(names)) if whole else None
+
+
+def _name_around(line: str, run: re.Match[str]) -> str:
+    """The word or dash that a stretch of digits and signs belongs to, "" if it stands alone."""
+    start, end = run.span()
+    while start > 0 and (line[start - 1].isalnum() or line[start - 1] in "_.+-"):
+        start -= 1
+    while end < len(line) and (line[end].isalnum() or line[end] in "_.+-"):
+        end += 1
+    word = line[start:end]
+    if any(letter.isalpha() or letter == "_" for letter in word):
+        return word
+    if not any(map(str.isdigit, word)):  # a dash between words
+        return line[max(0, start - 1) : end + 1]
+    return ""
+
+
+def _is_whole(text: str, runs: int) -> bool:
+    """Whether a field is one stretch of digits, two with an exponent's letter between, or a word (nan)."""
+    if runs == 2:
+        return _EXPONENT.fullmatch(text) is not None
+    return _RUN.fullmatch(text) is not None if runs else text.isalpha()
 
 
 def _owner(run: re.Match[str], record: Record) -> int | None:
@@ -150,10 +169,8 @@ def _edges(block: bytes, lines: int, runs: int) -> npt.NDArray[np.int64] | None:
     return edges
 
 
-def _counts(line: str, field: Field) -> bool:
-    """Whether a field is one that `record.py` takes only where it is written in digits alone."""
-    named = is_counter(field.name) or "\0" in field.name
-    return named and line[field.start : field.end].isdigit()
+def _is_counter(field: Field) -> bool:
+    return is_counter(field.name) or "\0" in field.name
 
 
 def _are_digits(block: bytes, edges: npt.NDArray[np.int64], places: Sequence[int]) -> bool:

@@ -38,7 +38,7 @@ MOST_NAMES = 2_000  # tags of one file: more are no log
 _MOST_LABELS = 64
 _MOST_PROBLEMS = 20
 _MOST_GARBLED = 1_000
-_MOST_OPTIONS = 2_000
+_MOST_OPTIONS = 300
 _TIME = "timestamp\0"  # the times at the front of lines: no name of the log is like that
 _KNOWN_AFTER = 3  # records with a key, until a line that garbles it is a problem
 _FURTHER_HEAD = 1 << 18
@@ -50,6 +50,7 @@ _OPTIONS = re.compile(
 )
 _OPTIONS_END = re.compile(r"\s*[-=*]{4,}\s*(?:end\b.*)?[-=*]{4,}\s*$", re.IGNORECASE)
 _OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]{0,60})\s*[:=]\s*(?P<value>.*?)\s*(?:\[default:.*)?$")
+_FURTHER_NUMBER = re.compile(r"[:=][ \t]*[-+]?\d")
 _NAMESPACE = re.compile(r"(?<![\w.])\w{0,40}(?:Namespace|Config|Args|Arguments|Params|Options)\((?=\w+=)")
 _RESUMED = re.compile(r"\bresum\w+ (?:training )?from:? +[\"']?(?P<from>[^\"'\s]+)", re.IGNORECASE)
 # Two parts of the data, two networks: they stand before keys, and are no runs of their own.
@@ -355,7 +356,9 @@ class TextLog:
                 return True
             option = _OPTION.match(line)
             self.options -= 1
-            if option is not None:
+            if option is not None and _FURTHER_NUMBER.search(option["value"]) is not None:
+                self.options = 0  # a record: the end of the block is missing
+            elif option is not None:
                 self._set({option["name"]: _literal(option["value"], plain=True)})
                 return True
         if line[:80].lstrip().startswith(("=", "-", "*")):

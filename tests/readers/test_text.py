@@ -298,6 +298,13 @@ def test_a_block_of_options(tmp_path: Path) -> None:
     assert [one.tag for one in run.series] == ["D_A"]
 
 
+def test_a_block_of_options_without_its_end(tmp_path: Path) -> None:
+    rows = ["----- Options -----", "beta1: 0.5", *(f"step: {n} D: 0.5 G: 0.7" for n in (1, 2, 3))]
+    [run] = parts(lines(rows), tmp_path)
+    assert [(one.tag, len(one)) for one in run.series] == [("D", 3), ("G", 3)]
+    assert run.settings["beta1"].value == 0.5
+
+
 def test_numbers_before_training_are_settings(tmp_path: Path) -> None:
     head = ["Num images:  912", "batch_size: 16", "epochs: 200", "layer.b4:0   8192   16"]
     [run] = parts(lines([*head, *(f"epoch {e}: D: 0.{e} G: 0.5" for e in range(1, 6))]), tmp_path)
@@ -428,6 +435,9 @@ def test_many_lines_at_once_are_read_like_one_by_one(
         ("2026-03-06 23:25:44+01:00 D: 0.5", "2026-03-06 23:25:44+02:00 D: 0.5"),
         ("2026-03-06 23:25:44Z D: 0.5", "2026-03-06 23:25:45Z D: 0.5"),
         ("iter 5\tdisc cost\t0.5\tgen cost\t0.7", "iter 5\tdisc cost\t0.--5\tgen cost\t0.7"),
+        ("[0/25][5/9] D: 0.5 G: 0.7", "[0/-25][5/9] D: 0.5 G: 0.7"),
+        ("[0/25][5/9] D: 0.5 G: 0.7", "[0/2.5][5/9] D: 0.5 G: 0.7"),
+        ("D: 0.5 (0.6) G: 0.7", "D: 0.5 (0..6) G: 0.7"),
         ("G_1: 0.5 G_2: 0.7", "G_2: 0.5 G_1: 0.7"),
         ("G_1: 0.5 G_2: 0.7", "G_: 0.51 G_2: 0.7"),
         ("D: 0.5 G: 0.7", "D: 0. G: 0.57"),
