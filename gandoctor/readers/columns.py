@@ -37,6 +37,7 @@ _INDEX = ("", "unnamed0", "index")
 _WALL = ("walltime", "timestamp", "time", "stamp")
 _COUNTERS = frozenset({*_ITERATION, *_WITHIN, *_EPOCH, *_KIMG, *_IMAGE, *_INDEX, *_WALL})
 _LENGTH = "\0length"
+_LARGEST_STEP = 2.0**53  # larger whole numbers are not exact in a float
 _EPOCH_2001 = 1e9  # seconds since 1970: later than any relative clock
 
 
@@ -230,7 +231,8 @@ def _clock(columns: Mapping[str, tuple[Steps, Values]], given: Sequence[str] | N
             stated = columns.get(length_of(counter))
             lengths = None if stated is None else _filled(rows, stated)
             counts = _unrolled(np.floor(epochs), counts, lengths)
-        return _Clock(rows, counts.astype(np.int64), Unit.ITERATION, frozenset(used))
+        if counts.max() <= _LARGEST_STEP:
+            return _Clock(rows, counts.astype(np.int64), Unit.ITERATION, frozenset(used))
     if epoch is not None and epochs is not None and _once_an_epoch(columns, rows, epochs):
         return _Clock(rows, epochs.astype(np.int64), Unit.EPOCH, frozenset(numbered | {epoch}))
     if index is not None and not numbered:  # a data frame's index that counts by more than one
@@ -264,7 +266,7 @@ def _counts(values: Values, whole: bool = False, turns: npt.NDArray[np.bool_] | 
     turns: where it may go back because an epoch begins, bool (n - 1,).
     """
     finite = values[np.isfinite(values)]
-    if len(finite) < 0.9 * len(values) or not len(finite) or finite.min() < 0 or finite.max() > 2**53:
+    if len(finite) < 0.9 * len(values) or not len(finite) or finite.min() < 0 or finite.max() > _LARGEST_STEP:
         return False
     if whole and not np.array_equal(finite, np.floor(finite)):
         return False

@@ -261,6 +261,8 @@ class _Reading:
                 stem = name if repeated == 1 else name.rpartition(".")[0]
                 name = f"{stem}.{repeated}"
         self.names.add(name)
+        if self.work[end : end + 1] == "," and self.work[end + 1 : end + 2].isdigit():
+            self.rigid = False  # 10,20 is two numbers, 10,200 may be one
         self.fields.append(Field(name, value, start, end))
 
     def _front(self) -> int:

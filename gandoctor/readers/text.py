@@ -514,7 +514,7 @@ class TextLog:
 
 
 def _names(record: Record) -> tuple[object, ...]:
-    return record.label, record.stamp is None, *(one.name for one in record.fields)
+    return record.label, record.stamp is None, record.rigid, *(one.name for one in record.fields)
 
 
 def _quantities(record: Record) -> list[float]:

@@ -98,6 +98,13 @@ def test_a_counter_named_in_passing_counts_nothing() -> None:
     assert one(made).steps.tolist() == [0, 1, 2, 4, 5, 6, 8, 9, 10]
 
 
+def test_steps_too_large_to_be_exact_are_none() -> None:
+    made = Columns()
+    for row in range(6):
+        made.add(row, {"epoch": 1e15 * (row // 2 + 1), "iters": 1e15 * (row % 2 + 1), "loss": 1.0})
+    assert one(made).steps.tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_chinese_counters() -> None:
     assert plain("步数") == "步数"
     made = Columns()
