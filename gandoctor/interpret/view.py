@@ -59,12 +59,7 @@ DIVERSITY = Signal("diversity", "-", "diversity", (), 75)
 QUALITY = Signal("quality-metric", "-", "metric", (), 85)
 AUGMENT_P = Signal("augment-p", "-", "augment_p", (), 10)
 LOSS_SCALE = Signal("loss-scale", "-", "loss_scale", (), 10)
-BALANCE = Signal("balance-term", "-", "balance", ("k",), 5)
 ANY = Signal("any-series", "*", "*", (), 1)
-# What no scalar log holds; detectors on samples and weights need them.
-SAMPLES = Signal("random-noise-grid", "-", "samples", (), 78)
-CHECKPOINTS = Signal("checkpoints", "-", "checkpoints", (), 35)
-LATENT = Signal("interpolation-grid", "-", "latent", (), 25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class RunView:
     facts: Mapping[str, FactValue]
     family_given: str = ""
     _cache: dict[Signal, Track] = field(default_factory=dict)
-    _blocks: dict[tuple[object, ...], Track] = field(default_factory=dict)
+    _blocks: dict[tuple[int, int], tuple[Track, Track]] = field(default_factory=dict)
 
     # -- signals ------------------------------------------------------------------------------
 
@@ -240,11 +235,12 @@ class RunView:
         """A track thinned to at most `blocks` block medians."""
         if len(track) <= blocks:
             return track
-        key = (track.tags, len(track), int(track.steps[0]), blocks)
+        key = (id(track.values), blocks)
         if key not in self._blocks:
             steps, values = block_medians(track.steps, track.values, blocks)
-            self._blocks[key] = Track(steps.astype(np.int64), values, track.tags)
-        return self._blocks[key]
+            thinned = Track(steps.astype(np.int64), values, track.tags)
+            self._blocks[key] = (track, thinned)  # with the track, so that its id is not given again
+        return self._blocks[key][1]
 
     def aligned(self, *tracks: Track) -> tuple[Steps, list[Values]]:
         """Several tracks at common steps: where they share too few, at the sparsest one's steps, each
