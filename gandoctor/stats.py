@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,27 +127,6 @@ def rolling_median(values: Values, width: int) -> Values:
     return np.median(windows, axis=1)[: len(values)]
 
 
-def autocorrelation_time(values: Values) -> float:
-    """Return the integrated autocorrelation time in points: 1 for white noise.
-
-    values: float64 (n,), finite. Sums autocorrelations up to the first that is not positive
-    (initial positive sequence; Geyer 1992, Stat. Sci. 7:473). At most n / 2.
-    """
-    if len(values) < 4:
-        return 1.0
-    centred = values - values.mean()
-    power = float(centred @ centred)
-    if power == 0:
-        return 1.0
-    total, n = 1.0, len(values)
-    for lag in range(1, min(n // 2, 200)):
-        rho = float(centred[:-lag] @ centred[lag:]) / power
-        if rho <= 0:
-            break
-        total += 2 * rho
-    return min(total, n / 2)
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of points: first and last index (inclusive), and the share of points that held."""
@@ -184,3 +164,18 @@ def holding(mask: Mask, *, window: int, hold: float = 0.8) -> list[Span]:
             begin, end = int(first + points[0]), int(first + points[-1])
             spans.append(Span(begin, end, float(held[end + 1] - held[begin]) / (end - begin + 1)))
     return spans
+
+
+def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the interval of a share, k of n: 95% at the usual z; (0, 1) when n is 0.
+
+    Source: Wilson 1927, J. Am. Stat. Assoc. 22:209.
+
+    >>> [round(bound, 2) for bound in wilson(10, 20)]
+    [0.3, 0.7]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    p, zz = k / n, z * z / n
+    middle, half = p + zz / 2, z * math.sqrt(p * (1 - p) / n + zz / (4 * n))
+    return max(0.0, (middle - half) / (1 + zz)), min(1.0, (middle + half) / (1 + zz))

@@ -10,7 +10,6 @@ from gandoctor import stats
 from gandoctor.run import Values
 from gandoctor.stats import (
     Span,
-    autocorrelation_time,
     block_medians,
     block_peaks,
     holding,
@@ -162,23 +161,6 @@ def test_rolling_median_has_a_value_for_each_point(values: Values, width: int) -
     assert len(smooth) == len(values)
     assert smooth.min() >= values.min()
     assert smooth.max() <= values.max()
-
-
-# --- autocorrelation
-
-
-@pytest.mark.parametrize(("rho", "tau"), [(0.0, 1.0), (0.5, 3.0), (0.9, 19.0)])  # (1 + ρ) / (1 - ρ)
-def test_autocorrelation_time_of_an_autoregression(rho: float, tau: float) -> None:
-    assert autocorrelation_time(red(rho, 20_000)) == pytest.approx(tau, rel=0.2)
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0]])
-def test_autocorrelation_of_what_has_none(values: list[float]) -> None:
-    assert autocorrelation_time(np.array(values)) == 1.0
-
-
-def test_autocorrelation_is_at_most_half_the_length() -> None:
-    assert autocorrelation_time(np.arange(40.0)) <= 20
 
 
 # --- stretches that hold

@@ -11,7 +11,7 @@ from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Seve
 from gandoctor.interpret.view import ANY, G_STEP, G_WEIGHT, QUALITY, RunView, Track
 from gandoctor.run import Values
 from gandoctor.stats import Mask, rolling_median
-from gandoctor.thresholds import Limits
+from gandoctor.thresholds import Limits, limits
 
 _NEVER_NEGATIVE = frozenset(
     {"fid", "is", "ssim", "psnr", "precision", "recall", "coverage", "density", "ppl", "lpips"}
@@ -82,7 +82,8 @@ def _repeated(values: Values) -> float:
 
 def believable(view: RunView) -> list[Track]:
     """The quality metrics that can be believed, with at least 6 points."""
-    tracks = [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, 1e5) <= 0.2]
+    bound = limits("GD505")["impossible"].value
+    tracks = [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, bound) <= 0.2]
     return [view.blocks(track, 50) for track in tracks]
 
 

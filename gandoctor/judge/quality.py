@@ -7,8 +7,8 @@ import numpy as np
 from gandoctor.findings import Finding, Kind, Severity
 from gandoctor.interpret.view import QUALITY, RunView
 from gandoctor.stats import rolling_median
+from gandoctor.thresholds import limits
 
-_IMPOSSIBLE = 1e5
 _RISE = 0.01  # of the metric's level: PSNR gains little more in a good run
 _FEWEST = 8
 
@@ -28,11 +28,12 @@ def improves(view: RunView, first: int, last: int) -> bool:
     """Whether a believable quality metric is better at the end of a window than at its start, and none is
     worse by as much.
     """
+    impossible = limits("GD505")["impossible"].value
     changes = []
     for track in view.all(QUALITY):
         inside = (track.steps >= first) & (track.steps <= last)
         values = track.values[inside]
-        if len(values) < _FEWEST or np.ptp(values) == 0 or np.abs(values).max() > _IMPOSSIBLE:
+        if len(values) < _FEWEST or np.ptp(values) == 0 or np.abs(values).max() > impossible:
             continue
         smooth = rolling_median(values, 5)
         k = max(2, len(smooth) // 5)

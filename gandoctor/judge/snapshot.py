@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +10,9 @@ from gandoctor.detectors.quality import impossible
 from gandoctor.findings import Severity
 from gandoctor.interpret.view import QUALITY, RunView
 from gandoctor.judge.diagnosis import Judged, Snapshot
+from gandoctor.run import Checkpoint
+from gandoctor.thresholds import limits
 
-_IMPOSSIBLE = 1e5
 _BROKEN = 0.2  # share of impossible values above which a metric is not believed
 
 
@@ -24,7 +24,7 @@ def best_snapshot(views: Sequence[RunView], primary: Judged | None) -> Snapshot 
     for view in views:
         for track in view.all(QUALITY):
             tag = track.tags[0]
-            bad = impossible(view, tag, _IMPOSSIBLE)
+            bad = impossible(view, tag, limits("GD505")["impossible"].value)
             one = view.series[tag].take(~bad)
             if len(one) < 3 or np.ptp(one.values) == 0 or np.mean(bad) > _BROKEN:
                 continue
@@ -32,21 +32,17 @@ def best_snapshot(views: Sequence[RunView], primary: Judged | None) -> Snapshot 
             at = int(np.argmax(one.values) if high else np.argmin(one.values))
             step = int(one.steps[at])
             if best is None:
-                best = Snapshot(step, _file_near(view, step), tag, float(one.values[at]))
+                saved = _last_saved(view, step)
+                best = Snapshot(step, None if saved is None else saved.path, tag, float(one.values[at]))
     if best is None and primary is not None and primary.finding.severity is Severity.ERROR:
-        view = views[0]
         onset = primary.finding.stretch.onset
-        saved = [c for c in view.run.checkpoints if c.step is not None and c.step < onset]
-        if saved:
-            last = max(saved, key=lambda c: (c.step or 0, str(c.path)))
-            best = Snapshot(int(last.step or 0), last.path, "before-onset", float(onset))
+        last = _last_saved(views[0], onset - 1)
+        if last is not None and last.step is not None:
+            best = Snapshot(last.step, last.path, "before-onset", float(onset))
     return best
 
 
-def _file_near(view: RunView, step: int) -> Path | None:
+def _last_saved(view: RunView, step: int) -> Checkpoint | None:
     """The checkpoint saved at a step, or the last one before it."""
     saved = [c for c in view.run.checkpoints if c.step is not None and c.step <= step]
-    if not saved:
-        return None
-    last = max(saved, key=lambda c: (c.step or 0, str(c.path)))
-    return last.path
+    return max(saved, key=lambda c: (c.step or 0, str(c.path)), default=None)

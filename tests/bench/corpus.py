@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import csv
 import sys
-from math import sqrt
 from pathlib import Path
 
 from gandoctor.api import diagnose_all
 from gandoctor.judge.diagnosis import Diagnosis
+from gandoctor.stats import wilson
 
 VERDICT = {"healthy": "healthy", "warning": "warning", "ill": "failing", "too-short": "unknown"}
 
@@ -23,15 +23,6 @@ VERDICT = {"healthy": "healthy", "warning": "warning", "ill": "failing", "too-sh
 def points(diagnosis: Diagnosis) -> int:
     """The points of the run's longest series."""
     return max((len(one) for one in diagnosis.run.series.values()), default=0)
-
-
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% Wilson interval of k of n (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
-    if n == 0:
-        return 0.0, 1.0
-    p = k / n
-    middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
 
 def main(folder: Path) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import random
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gandoctor.stats import wilson
 from gandoctor.trainer import FAULTS, LogConfig, TrainConfig, configure
 from gandoctor.trainer.config import BASELINES, PER_RUN
 
@@ -195,15 +195,6 @@ def _call(runs: Sequence[dict[str, Any]]) -> Row:
         "verdict": runs[0]["verdict"], "primary": primary["code"], "confidence": str(primary["confidence"]),
         "runs": str(len(runs)), "findings": " ".join(sorted(found)),
     }  # fmt: skip
-
-
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% interval of a share, k of n. Wilson 1927, J. Am. Stat. Assoc. 22:209."""
-    if n == 0:
-        return 0.0, 1.0
-    p, zz = k / n, z * z / n
-    middle, half = p + zz / 2, z * math.sqrt(p * (1 - p) / n + zz / (4 * n))
-    return max(0.0, (middle - half) / (1 + zz)), min(1.0, (middle + half) / (1 + zz))
 
 
 def share(k: int, n: int) -> str:
