@@ -6,12 +6,12 @@ dose 0.5 lies half way, on a log scale, between the healthy value and the faulty
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gandoctor.errors import UserError
-from gandoctor.trainer.config import TrainConfig, baseline
+from gandoctor.trainer.config import LOG_LEVELS, TrainConfig, baseline
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,20 @@ CROSS_ENTROPY = ("ns", "minimax")
 BOUNDED = ("ns", "minimax", "hinge", "lsgan", "rpgan")  # losses with a value at a perfect D
 ALL = (*BOUNDED, "wgan-gp", "wgan-clip")
 
+# The first level of logging (config.LOG_LEVELS) at which a symptom leaves a trace in the scalars, from its
+# definition and from what its mechanism changes; "config": where the configuration is logged; "never": only
+# samples, checkpoints or held-out data show it.
+VISIBLE = {
+    "GD101": "losses", "GD102": "outputs", "GD104": "norms", "GD105": "losses",
+    "GD201": "losses", "GD202": "outputs", "GD203": "never", "GD204": "losses",
+    "GD301": "norms", "GD302": "norms", "GD401": "outputs", "GD402": "samples", "GD403": "never",
+    "GD503": "samples", "GD601": "norms", "GD603": "never", "GD604": "config", "GD606": "never",
+    "GD701": "losses", "GD702": "samples", "GD703": "config",
+}  # fmt: skip
+
+# A critic's loss has no value of its own for a D that is ahead, nor a range that wrong code leaves.
+VISIBLE_CRITIC = {"GD201": "outputs", "GD701": "outputs"}
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -32,6 +46,7 @@ class Fault:
     causes: the codes that count as the right primary if they measure true, or, for `known`, always:
         the fault's earliest visible causes, written down before any detector was run on it.
     known: codes that are true by construction (the code is wrong whatever the samples look like).
+    shows: where a code of this fault first leaves a trace, if not where `VISIBLE` says.
     families: the losses it fits, the first one by default. data: likewise.
     since: the share of the run at which it begins.
     """
@@ -42,6 +57,7 @@ class Fault:
     change: Change = lambda config, dose: config
     wrap: Callable[[Game], Game] | None = None
     known: tuple[str, ...] = ()
+    shows: Mapping[str, str] = field(default_factory=dict)
     families: tuple[str, ...] = BOUNDED
     data: tuple[str, ...] = ("ring8", "grid25", "glyphs")
     since: float = 0.0
@@ -68,6 +84,18 @@ def configure(
             raise UserError(f"{fault} does not apply to {chosen}", hint=f"it fits: {', '.join(fits)}")
     config = baseline(family or it.families[0], data or it.data[0], **changes)
     return replace(it.change(config, dose), fault=fault, dose=dose)
+
+
+def visible(code: str, config: TrainConfig) -> bool:
+    """Whether a symptom leaves a trace in the scalars and the configuration that a run logs."""
+    critic = VISIBLE_CRITIC if config.family.startswith("wgan") else {}
+    own = FAULTS[config.fault].shows if config.fault else {}
+    level = {**VISIBLE, **critic, **own}.get(code, "never")
+    if code == "GD703" and config.log.level == LOG_LEVELS[-1]:
+        return True  # the learning rates themselves
+    if level == "config":
+        return config.log.config
+    return level in LOG_LEVELS[: LOG_LEVELS.index(config.log.level) + 1]
 
 
 def _set(**values: Any) -> Change:
@@ -324,6 +352,7 @@ _LIST = [
         wrap=_detach_g,
         known=("GD701",),
         families=ALL,
+        shows={"GD701": "norms", "GD204": "norms"},
     ),
     Fault(
         "no-detach",
@@ -332,6 +361,7 @@ _LIST = [
         wrap=_leak,
         known=("GD701",),
         families=("ns", "hinge", "lsgan"),
+        shows={"GD701": "never"},
     ),
     Fault(
         "double-sigmoid",
@@ -355,6 +385,7 @@ _LIST = [
         _penalty,
         known=("GD604",),
         families=("ns", "minimax", "hinge", "lsgan", "wgan-gp"),
+        shows={"GD604": "losses"},
     ),
     Fault(
         "clip-too-small",
@@ -401,6 +432,7 @@ _LIST = [
         ("GD606", "GD202", "GD102"),
         _set(batch_norm=True),
         known=("GD606",),
+        shows={"GD201": "outputs"},  # each batch is normalised by itself: the losses stay at equilibrium
     ),
     Fault(
         "z-constant",
@@ -425,6 +457,7 @@ _LIST = [
         since=0.6,
         known=("GD703",),
         families=ALL,
+        shows={"GD703": "all"},
     ),
     Fault(
         "lr-dies-early",
@@ -432,8 +465,9 @@ _LIST = [
         ("GD703", "GD104", "GD204"),
         wrap=_early_zero,
         since=0.12,
-        known=("GD703",),
+        known=("GD703", "GD204"),
         families=ALL,
+        shows={"GD703": "all", "GD204": "norms"},
     ),
     Fault(
         "noise-forever",
@@ -462,6 +496,7 @@ _LIST = [
         wrap=_pile_up,
         known=("GD701",),
         families=ALL,
+        shows={"GD701": "norms"},
     ),
     Fault(
         "tiny-data",

@@ -17,7 +17,7 @@ from torch import Tensor
 from gandoctor.errors import UserError
 from gandoctor.trainer import logs
 from gandoctor.trainer.config import TrainConfig
-from gandoctor.trainer.faults import FAULTS
+from gandoctor.trainer.faults import FAULTS, visible
 from gandoctor.trainer.game import Game, set_up
 from gandoctor.trainer.objectives import one_centred, slope, zero_centred
 from gandoctor.trainer.probes import auc, measure
@@ -244,11 +244,16 @@ def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
     known: dict[str, State] = {}
     if fault:
         known = {code: State(TRUE, round(fault.since * config.steps)) for code in fault.known}
-    right = primaries(codes, fault.causes if fault else (), tuple(known), late["auc"])
+
+    def seen(code: str) -> bool:
+        return visible(code, config)
+
+    right = primaries(codes, fault.causes if fault else (), tuple(known), late["auc"], seen)
     return Truth(
         outcome=outcome,
         codes={**codes, **known},
         acceptable_primaries=right,
+        visible=any(map(seen, right)),
         fault=config.fault,
         dose=config.dose,
         family=config.family,

@@ -6,7 +6,7 @@ Two layers: `outcome`, from samples alone, and `codes`, the mechanisms. `diagnos
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Truth:
     outcome: str  # "healthy", "ill" or "grey"
     codes: Mapping[str, State]
     acceptable_primaries: tuple[str, ...]  # a diagnosis whose primary is one of these is right
+    visible: bool  # whether one of them leaves a trace in the scalars and settings that this run logs
     fault: str
     dose: float
     family: str
@@ -216,19 +217,27 @@ def _late_median(values: Array) -> float:
 
 
 def primaries(
-    codes: Mapping[str, State], causes: Sequence[str], known: Sequence[str], auc: float
+    codes: Mapping[str, State],
+    causes: Sequence[str],
+    known: Sequence[str],
+    auc: float,
+    visible: Callable[[str], bool],
 ) -> tuple[str, ...]:
     """The codes that count as a right primary: the fault's causes that are true, else all true codes.
 
     A cause that is grey is not scored as wrong. GD201 is true only where the samples are bad; of a fault
     that makes D too strong it is a right name also where G is left with one good mode: D parts reals from
-    fakes there too. auc: late median.
+    fakes there too. Where none of these is visible in what the run logs, its visible consequences count as
+    well: the primary is the earliest cause visible. auc: late median.
     """
     true = {code for code, state in codes.items() if state.state == TRUE}
     grey = {code for code, state in codes.items() if state.state == GREY}
     won = {"GD201"} if auc >= 0.95 else set()
     right = tuple(code for code in causes if code in true | grey | won or code in known)
-    return right or tuple(sorted(true))
+    right = right or tuple(sorted(true))
+    if any(map(visible, right)):
+        return right
+    return right + tuple(code for code in sorted(true) if visible(code))
 
 
 def _finite(value: Any) -> Any:

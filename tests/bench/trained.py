@@ -62,7 +62,7 @@ TAG_STYLES: dict[str, dict[str, str]] = {
 COLUMNS = (
     "folder", "family", "data", "fault", "dose", "seed", "steps", "lr_end", "level", "format", "tags",
     "halve_d", "config", "images", "checkpoints", "points", "outcome", "true_codes", "grey_codes",
-    "acceptable_primaries", "cov", "q", "top", "div", "flow", "auc", "seconds",
+    "acceptable_primaries", "visible", "cov", "q", "top", "div", "flow", "auc", "seconds",
 )  # fmt: skip
 
 Group = list[tuple[TrainConfig, str]]  # configurations that train side by side, with their tag style
@@ -144,6 +144,7 @@ def train_group(job: tuple[Group, Path, int]) -> list[dict[str, Any]]:
             "true_codes": " ".join(code for code in sorted(states) if states[code] == "true"),
             "grey_codes": " ".join(code for code in sorted(states) if states[code] == "grey"),
             "acceptable_primaries": " ".join(truth.acceptable_primaries),
+            "visible": int(truth.visible),
             **{name: round(truth.late[name], 3) for name in ("cov", "q", "top", "div", "flow", "auc")},
             "seconds": round(truth.seconds / len(group), 2),
         })  # fmt: skip

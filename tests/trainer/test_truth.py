@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gandoctor.trainer import LogConfig, configure
+from gandoctor.trainer.faults import visible
 from gandoctor.trainer.truth import FALSE, GREY, TRUE, Measured, State, conclude, primaries
 
 STEPS = 100 * np.arange(1, 21)
@@ -102,8 +104,40 @@ def test_the_border_is_grey(samples: dict[str, float]) -> None:
 
 def test_primaries_are_the_causes_that_are_true() -> None:
     codes = {"GD401": State(TRUE, 0), "GD102": State(FALSE), "GD301": State(TRUE, 0), "GD104": State(GREY)}
-    assert primaries(codes, ("GD401", "GD102"), (), 0.5) == ("GD401",)
-    assert primaries(codes, ("GD401", "GD104"), (), 0.5) == ("GD401", "GD104")
-    assert primaries(codes, ("GD703", "GD401"), ("GD703",), 0.5) == ("GD703", "GD401")
-    assert primaries(codes, (), (), 0.5) == ("GD301", "GD401")
-    assert primaries(codes, ("GD201", "GD401"), (), 0.98) == ("GD201", "GD401")
+
+    def of(causes: tuple[str, ...], known: tuple[str, ...] = (), auc: float = 0.5) -> tuple[str, ...]:
+        return primaries(codes, causes, known, auc, lambda code: True)
+
+    assert of(("GD401", "GD102")) == ("GD401",)
+    assert of(("GD401", "GD104")) == ("GD401", "GD104")
+    assert of(("GD703", "GD401"), ("GD703",)) == ("GD703", "GD401")
+    assert of(()) == ("GD301", "GD401")
+    assert of(("GD201", "GD401"), auc=0.98) == ("GD201", "GD401")
+
+
+def test_where_no_cause_is_visible_its_visible_consequences_count() -> None:
+    codes = {"GD703": State(TRUE, 0), "GD401": State(TRUE, 0), "GD301": State(TRUE, 0)}
+    assert primaries(codes, ("GD703",), (), 0.5, {"GD703", "GD401"}.__contains__) == ("GD703",)
+    assert primaries(codes, ("GD703",), (), 0.5, {"GD401"}.__contains__) == ("GD703", "GD401")
+    assert primaries(codes, ("GD703",), (), 0.5, set[str]().__contains__) == ("GD703",)
+
+
+@pytest.mark.parametrize(
+    ("fault", "family", "code", "level", "config", "seen"),
+    [
+        ("lr-too-high", "ns", "GD703", "losses", True, True),
+        ("lr-too-high", "ns", "GD703", "samples", False, False),
+        ("lr-too-high", "ns", "GD703", "all", False, True),
+        ("late-collapse", "ns", "GD703", "samples", True, False),  # a jump is in no configuration
+        ("late-collapse", "ns", "GD401", "losses", True, False),
+        ("late-collapse", "ns", "GD401", "outputs", True, True),
+        ("swapped-labels", "ns", "GD701", "losses", False, True),
+        ("swapped-labels", "wgan-gp", "GD701", "losses", False, False),
+        ("no-detach", "ns", "GD701", "all", True, False),
+    ],
+)
+def test_what_a_log_can_show(
+    fault: str, family: str, code: str, level: str, config: bool, seen: bool
+) -> None:
+    run = configure(family, "ring8", fault, log=LogConfig(level=level, config=config))
+    assert visible(code, run) is seen
