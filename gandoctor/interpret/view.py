@@ -29,6 +29,7 @@ class Signal:
     """Something that a detector may need, by the role of its series.
 
     name: its slug in coverage and `log_next`. worth: how much logging it would tell (for `log_next`).
+    source: the view's attribute that holds it, where it is no series; its length counts as points.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Signal:
     quantity: str
     parts: tuple[str, ...] = ()
     worth: int = 0
+    source: str = "series"
 
 
 D_LOSS = Signal("d-loss", "D", "loss", ("total", "real", "fake"), 90)
@@ -107,6 +109,8 @@ class RunView:
 
     def points(self, signal: Signal) -> int:
         """How many points the signal has."""
+        if signal.source != "series":
+            return len(getattr(self, signal.source))
         if signal is ANY:
             return max((len(one) for one in self.series.values()), default=0)
         if signal.parts and set(signal.parts) <= {"real", "fake"} and signal is not SIGNS:

@@ -1,0 +1,1 @@
+"""Opens what a run refers to: pictures, weights, histograms. Nothing here runs until a detector asks."""
