@@ -44,6 +44,10 @@ class Role:
 
 OTHER = Role("-", "other", certainty=0.0)
 
+_D_OUTPUT = frozenset(
+    {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
+)
+
 # Spellings that words cannot tell, on the tag without case and without its folders.
 _SPELLINGS: tuple[tuple[re.Pattern[str], Role], ...] = tuple(
     (re.compile(pattern), role)
@@ -223,14 +227,10 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         metric = "is"
     if metric and not (has & _STD_WORDS):
         return Role("-", "metric", metric, certainty=0.9)
-    if "std" in has and side and has & {"samples", "sample", "fake", "real", "batch"} and "out" not in has:
-        return Role("-", "sample_std", side)
-    if (
-        has
-        & {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
-        and side
-    ):
+    if side and has & _D_OUTPUT:
         return Role("D", "score_std" if "std" in has else "score", side)
+    if side and "std" in has:
+        return Role("-", "sample_std", side)
     if has & {"acc", "accuracy"}:
         if network == "D" or side:
             return Role("D", "accuracy", side, pair=pair, certainty=0.9)
