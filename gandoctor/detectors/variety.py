@@ -80,7 +80,8 @@ def fakes_vary_less_to_d(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 def _late(steps: Steps) -> Mask:
     """Which steps lie in the last 40%, where the lab's statistics were taken."""
-    return steps >= steps[0] + 0.6 * (steps[-1] - steps[0])
+    begin = int(steps[0] + 0.6 * (steps[-1] - steps[0]))
+    return np.greater_equal(steps, begin)
 
 
 def _late_samples(view: RunView) -> float:
