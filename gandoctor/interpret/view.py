@@ -358,7 +358,7 @@ def _game(view: RunView) -> Game:
         if scale.forms and seen.g is not None and d_fake is not None:
             bad = scale.best.below_floor(seen.g, d_fake, 0.2)
         fits.append((scale is families.UNKNOWN, bad > 0.2, g, scale))
-    fits.sort(key=lambda fit: fit[:2])
+    fits.sort(key=lambda fit: (*fit[:2], -fit[3].fit))
     _, _, g, scale = fits[0]
     alone = _alone(view, g)
     if scale.name == "srgan-linear":  # its G loss is the content loss with a thousandth of the adversary
