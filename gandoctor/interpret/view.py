@@ -248,7 +248,7 @@ class RunView:
 
     def aligned(self, *tracks: Track) -> tuple[Steps, list[Values]]:
         """Several tracks at common steps: where they share too few, at the sparsest one's steps, each
-        with its last value before.
+        with its last value before. None is carried on past its end by more than its own interval.
         """
         steps = tracks[0].steps
         if all(np.array_equal(steps, track.steps) for track in tracks[1:]):
@@ -259,7 +259,8 @@ class RunView:
         shortest = min(tracks, key=len)
         if len(steps) < 0.5 * len(shortest):
             start = max(int(track.steps[0]) for track in tracks)
-            steps = shortest.steps[shortest.steps >= start]
+            end = min(int(track.steps[-1]) + _interval(track.steps) for track in tracks)
+            steps = shortest.steps[(shortest.steps >= start) & (shortest.steps <= end)]
         return steps, [
             track.values[np.clip(np.searchsorted(track.steps, steps, side="right") - 1, 0, None)]
             for track in tracks
@@ -312,6 +313,11 @@ class RunView:
     def subject(self, network: str = "", layer: str = "", tag: str = "") -> Subject:
         """A finding's subject within this pair."""
         return Subject(self.pair, network, layer, tag)
+
+
+def _interval(steps: Steps) -> int:
+    """The usual number of steps from one point to the next."""
+    return int(np.median(np.diff(steps))) if len(steps) > 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
