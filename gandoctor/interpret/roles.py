@@ -153,15 +153,15 @@ def resolve(tags: Iterable[str], given: Mapping[str, str] | None = None) -> dict
     return _in_company(roles)
 
 
-def parse_role(text: str) -> Role:
-    """`D.loss.real` as a role. Raises UserError if it is none."""
+def parse_role(text: str, where: str = "--map") -> Role:
+    """`D.loss.real` as a role. where: what gave it. Raises UserError if it is none."""
     network, _, rest = text.partition(".")
     quantity, _, part = rest.partition(".")
     part, _, layer = part.partition(".")
     if network not in ("G", "D", "-") or quantity not in QUANTITIES:
         raise UserError(
             f"'{text}' is no role",
-            where="--map",
+            where=where,
             hint="a role is NETWORK.QUANTITY[.PART], e.g. D.loss.real, G.loss, -.metric.fid; quantities: "
             + ", ".join(QUANTITIES),
         )
