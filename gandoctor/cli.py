@@ -181,11 +181,30 @@ def diagnose(
 @click.option(
     "--allow-unknown", is_flag=True, help="A run that cannot be judged is no failure (exit 0 instead of 3)."
 )
+@click.option(
+    "--require",
+    multiple=True,
+    metavar="ROLE",
+    help="A role that each run must log, as `gandoctor roles` shows it (D.loss, G.grad_norm). Repeatable.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Findings accepted by --write-baseline: only new or worse ones count.",
+)
+@click.option(
+    "--write-baseline",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Accept today's warnings and errors: write them to FILE and exit 0.",
+)
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the runs are like.")
 @_FORMAT
 @_JOBS
 def check(
-    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float, allow_unknown: bool, exit_zero: bool,
+    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float, allow_unknown: bool,
+    require: Sequence[str], baseline: str | None, write_baseline: str | None, exit_zero: bool,
     formats: Sequence[str], jobs: int, **options: Any,
 ) -> int:  # fmt: skip
     """For CI: a line a run, and an exit code.
@@ -194,19 +213,24 @@ def check(
     cannot be judged, else 0.
     """
     from gandoctor.api import check_codes
-    from gandoctor.judge.checking import Check, fails
+    from gandoctor.judge import checking
 
     wanted = _wanted(formats, None)
     with _empty_object_on_error(wanted):
         config = _config(**options)
-        rules = Check(tuple(fail_on), min_confidence)
+        accepted = checking.read_baseline(Path(baseline)) if baseline else {}
+        rules = checking.Check(tuple(fail_on), min_confidence, tuple(require), accepted)
         check_codes([word for word in fail_on if word not in ("error", "warning")], "--fail-on", config)
         diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
-        failed = [fails(diagnosis, rules, config) for diagnosis in diagnoses]
+        failed = [
+            checking.fails(diagnosis, rules, config) or ", ".join(checking.missing(diagnosis, rules))
+            for diagnosis in diagnoses
+        ]
         machine = any(file is None for _, file in wanted)
         try:
             for diagnosis, why in zip(diagnoses, failed, strict=True):
-                click.echo(_check_line(diagnosis, why, options), err=machine)
+                lacking = checking.missing(diagnosis, rules)
+                click.echo(_check_line(diagnosis, why, lacking, options), err=machine)
             _write(diagnoses, wanted, config)
         except BrokenPipeError:  # what is left of the check is its exit code
             _discard_output()
@@ -214,7 +238,10 @@ def check(
         _say(str(fault))
     if not diagnoses and not faults:
         _say(f"no training log was found in {', '.join(paths)}")
-    if exit_zero:
+    if write_baseline:
+        count = checking.write_baseline(diagnoses, Path(write_baseline))
+        _say(f"{count} findings accepted in {write_baseline}")
+    if exit_zero or write_baseline:
         return OK
     if any(failed):
         return FAILED
@@ -482,12 +509,13 @@ def _console() -> Console:
     return Quiet(highlight=False)
 
 
-def _check_line(diagnosis: Diagnosis, why: str, options: dict[str, Any]) -> str:
+def _check_line(diagnosis: Diagnosis, why: str, missing: Sequence[str], options: dict[str, Any]) -> str:
     """One line a run, ending in the command that reproduces it."""
     from gandoctor.reports.texts import clean
 
     primary = diagnosis.primary
     told = f" {primary.finding.code} since {primary.finding.stretch.onset}" if primary else ""
+    told += f", not logged: {', '.join(missing)}" if missing else ""
     word = "FAIL" if why else diagnosis.verdict.upper() if diagnosis.verdict == "unknown" else "ok"
     command = ["gandoctor", "diagnose", str(diagnosis.run.path)]
     for name, option in (("roles", "--map"), ("family", "--loss-family"), ("select", "--select"),

@@ -182,6 +182,10 @@ def test_ignored_codes_are_found_and_do_not_count(tmp_path: Path) -> None:
         ([failing, "nowhere"], ["--exit-zero"], 0),
         ([failing], ["--fail-on", "GD999"], 2),
         ([failing], ["--fail-on", "errors"], 2),
+        ([healthy], ["--require", "D.loss", "--require", "G.loss.total"], 0),
+        ([healthy], ["--require", "D.loss", "--require", "G.grad_norm"], 1),
+        ([healthy], ["--require", "loss_G"], 2),
+        ([healthy], ["--baseline", "nowhere.json"], 2),
     ],
 )
 def test_exit_codes_of_check(tmp_path: Path, made: list[Any], options: list[str], code: int) -> None:
@@ -206,6 +210,36 @@ def test_check_prints_a_line_a_run_with_the_command_that_reproduces_it(tmp_path:
     again = tool(*first.partition("# gandoctor ")[2].replace(f"'{tmp_path}/a b'", "a b").split(" --")[0].split(" ", 1),
                  "--format", "json", cwd=tmp_path)  # fmt: skip
     assert json.loads(again.stdout)["runs"][0]["verdict"] == "failing"
+
+
+def test_what_must_be_logged_and_is_not_is_named(tmp_path: Path) -> None:
+    result = run("check", healthy(tmp_path / "log.csv"), "--require", "G.grad_norm", "--require", "D.loss")
+    assert re.match(r"FAIL    .*: healthy, not logged: G\.grad_norm  # gandoctor ", result.stdout)
+
+
+def test_a_baseline_accepts_what_is_there_and_not_what_is_new_or_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failing(tmp_path / "runs/a/log.csv")
+    wrote = run("check", "runs", "--write-baseline", "accepted.json")
+    assert (wrote.exit_code, "accepted in accepted.json" in wrote.stderr) == (0, True)
+    assert run("check", "runs", "--baseline", "accepted.json").exit_code == 0
+    Path("milder.json").write_text(Path("accepted.json").read_text().replace('"error"', '"warning"'))
+    assert run("check", "runs", "--baseline", "milder.json").exit_code == 1
+    failing(tmp_path / "runs/b/log.csv")
+    both = run("check", "runs", "--baseline", "accepted.json")
+    assert both.exit_code == 1
+    assert [line.split()[:2] for line in both.stdout.splitlines()] == [["ok", "a:"], ["FAIL", "b:"]]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"gandoctor-baseline": 2, "findings": {}}',
+                                  '{"gandoctor-baseline": 1, "findings": {"x": 3}}'])  # fmt: skip
+def test_a_file_that_is_no_baseline_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "b.json").write_text(text)
+    result = run("check", healthy(tmp_path / "log.csv"), "--baseline", tmp_path / "b.json")
+    assert result.exit_code == 2
+    assert "baseline" in result.stderr
 
 
 def test_check_with_json_keeps_its_lines_off_standard_output(tmp_path: Path) -> None:

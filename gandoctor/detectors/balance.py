@@ -160,7 +160,12 @@ def _by_pairs(view: RunView, limits: Limits, track: Track, statistic: str) -> It
         (limits["pair_accuracy"], Severity.WARNING),
     ):
         stretch = view.stretch(track.steps, track.values >= bound.value, share=limits["share"].value)
-        if stretch is not None and (stretch.end is None or severity is Severity.WARNING):
+        if stretch is None:
+            continue
+        early = not view.after_warm_up(track.steps)[track.steps <= stretch.onset].any()
+        if stretch.end is not None and early:
+            continue  # D leads at the start of every game, and G has caught up
+        if stretch.end is None or severity is Severity.WARNING:
             value = float(np.median(track.values[view.inside(stretch, track.steps)]))
             evidence = _evidence(view, statistic, value, bound, track.tags, stretch)
             params = {"accuracy": value, "share": stretch.share}

@@ -9,8 +9,8 @@ import numpy as np
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch, Threshold
 from gandoctor.interpret.view import DIVERSITY, QUALITY, SAMPLE_STD, SPREADS, RunView, Track
-from gandoctor.run import Values
-from gandoctor.stats import holding, rolling_median
+from gandoctor.run import Steps, Values
+from gandoctor.stats import Mask, holding, rolling_median
 from gandoctor.thresholds import Limits
 
 _OF_VARIETY = frozenset({"recall", "coverage", "modes"})
@@ -25,7 +25,7 @@ def samples_are_one(view: RunView, limits: Limits) -> Iterator[Finding]:
 @detector("GD402", needs=(SAMPLE_STD,), min_points=40)
 def samples_vary_less(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report fakes that vary less than the reals. Lost modes at the centre of the data do not show."""
-    yield from _std(view, limits, "GD402", limits["samples"])
+    yield from _std(view, limits, "GD402", limits["samples"], limits["one"].value)  # below: GD401
 
 
 def _ratio(fake: Values, real: Values) -> Values:
@@ -33,7 +33,9 @@ def _ratio(fake: Values, real: Values) -> Values:
     return np.divide(fake, real, out=np.full_like(fake, np.inf), where=real > 0)
 
 
-def _std(view: RunView, limits: Limits, code: str, bound: Threshold) -> Iterator[Finding]:
+def _std(
+    view: RunView, limits: Limits, code: str, bound: Threshold, above: float = -np.inf
+) -> Iterator[Finding]:
     fake, real = view.part(SAMPLE_STD, "fake"), view.part(SAMPLE_STD, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
     ratio = _ratio(f, r)
@@ -42,11 +44,11 @@ def _std(view: RunView, limits: Limits, code: str, bound: Threshold) -> Iterator
     if stretch is None or stretch.end is not None:
         return
     value = float(np.median(ratio[view.inside(stretch, steps)]))
-    if code == "GD402" and value < 0.5:
-        return  # that is GD401
+    if value < above:
+        return
     tags = (*fake.tags, *real.tags)
     evidence = Evidence(Kind.SAMPLES, "std of fakes / std of reals", value, bound, tags, view.window(stretch))
-    severe = code == "GD401" and value < 0.35
+    severe = code == "GD401" and value < limits["certain"].value
     params: dict[str, Param] = {"signal": fake.tags[0], "value": value}
     severity = Severity.ERROR if severe else Severity.WARNING
     yield Finding(code, severity, stretch, (evidence,), view.subject("G"), params, overwhelming=severe)
@@ -54,26 +56,58 @@ def _std(view: RunView, limits: Limits, code: str, bound: Threshold) -> Iterator
 
 @detector("GD401", needs=(SPREADS,), min_points=40)
 def fakes_look_alike_to_d(view: RunView, limits: Limits) -> Iterator[Finding]:
-    """Report that D's outputs on fakes vary far less than on reals: to D the fakes are all alike.
+    """Report that D's outputs on fakes hardly vary beside those on reals: to D the fakes are all alike.
 
-    The measure that told collapse and hopping from health best in the lab; it needs no equilibrium.
+    The measure that told collapse and hopping from health best in the lab; it needs no equilibrium. Quiet
+    where the samples themselves are seen to vary: then it is GD402.
     """
+    late = _late_samples(view)
+    if np.isnan(late):
+        yield from _spread(view, "GD401", limits["share"], limits["spread"])
+    elif late < limits["samples"].value:
+        yield from _spread(view, "GD401", limits["share"], limits["suspect"])
+
+
+@detector("GD402", needs=(SPREADS,), min_points=40)
+def fakes_vary_less_to_d(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report that D's outputs vary less on fakes than on reals, though the fakes need not be one sample."""
+    late = _late_samples(view)
+    if np.isnan(late):
+        yield from _spread(view, "GD402", limits["share"], limits["spread"], limits["one_to_d"].value)
+    elif late >= limits["one"].value:
+        yield from _spread(view, "GD402", limits["share"], limits["spread"])
+
+
+def _late(steps: Steps) -> Mask:
+    """Which steps lie in the last 40%, where the lab's statistics were taken."""
+    begin = int(steps[0] + 0.6 * (steps[-1] - steps[0]))
+    return np.greater_equal(steps, begin)
+
+
+def _late_samples(view: RunView) -> float:
+    """The late std of fakes / std of reals, NaN where it is not logged."""
+    steps, (f, r) = view.aligned(view.part(SAMPLE_STD, "fake"), view.part(SAMPLE_STD, "real"))
+    return float(np.median(_ratio(f, r)[_late(steps)])) if len(steps) else np.nan
+
+
+def _spread(
+    view: RunView, code: str, share: Threshold, bound: Threshold, above: float = -np.inf
+) -> Iterator[Finding]:
+    """D's outputs on fakes vary by at most `bound` times as on reals, and late by more than `above` times."""
     fake, real = view.part(SPREADS, "fake"), view.part(SPREADS, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
     ratio = _ratio(f, r)
-    bound = limits["spread"]
     late = view.after_warm_up(steps)
     if not late.any():
         return
-    last = steps >= steps[0] + 0.6 * (steps[-1] - steps[0])
-    value = float(np.median(ratio[late & last]))
-    stretch = view.stretch(steps, ratio <= bound.value, share=limits["share"].value, hold=0.6)
-    if value > bound.value or stretch is None:
+    value = float(np.median(ratio[late & _late(steps)]))
+    stretch = view.stretch(steps, ratio <= bound.value, share=share.value, hold=0.6)
+    if not above < value <= bound.value or stretch is None:
         return
     evidence = Evidence(Kind.GAME, "std of C(fakes) / std of C(reals)", value, bound, (*fake.tags, *real.tags),
                         view.window(stretch))  # fmt: skip
     params: dict[str, Param] = {"signal": fake.tags[0], "value": value}
-    yield Finding("GD401", Severity.WARNING, stretch, (evidence,), view.subject("G"), params)
+    yield Finding(code, Severity.WARNING, stretch, (evidence,), view.subject("G"), params)
 
 
 @detector("GD401", needs=(DIVERSITY,), min_points=6)

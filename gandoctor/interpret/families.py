@@ -210,10 +210,12 @@ class Scale:
     """Who is ahead, as far as the family is known: the forms that remain, most likely first.
 
     Where several remain, lead and debt are the least that any likely form gives: an unsure family
-    widens what is healthy and never invents a symptom.
+    widens what is healthy and never invents a symptom. fit: 0 or less, how well the values suit the most
+    likely form.
     """
 
     forms: tuple[Form, ...]
+    fit: float = 0.0
 
     @property
     def name(self) -> str:
@@ -272,6 +274,9 @@ class Scale:
 
 
 UNKNOWN = Scale(())
+# About one value that the family cannot take, in the units of `_ranges`. How rare a family is or where its
+# losses started makes it unlikely, but is no contradiction.
+MISFIT = 6.0
 
 
 def infer(seen: Evidence) -> Scale:
@@ -279,28 +284,30 @@ def infer(seen: Evidence) -> Scale:
     weighed = []
     for form in _forms(seen):
         score = np.log(form.family.prior) + _form_prior(form, seen) + seen.said.get(form.family.name, 0.0)
-        score += _ranges(form, seen) + _jensen(form, seen) + _start(form, seen) + _outputs(form, seen)
+        fit = _ranges(form, seen) + _jensen(form, seen) + _outputs(form, seen)
+        score += fit + _start(form, seen)
         if seen.surely:
             score += 0.0 if form.family.name == seen.surely else -50.0
-        weighed.append((float(score), form))
+        weighed.append((float(score), fit, form))
     if not weighed:
         return UNKNOWN
-    top = max(score for score, _ in weighed)
-    first = max(weighed, key=lambda pair: pair[0])[1].family.name
-    if top < -9 and not seen.surely and seen.said.get(first, 0.0) < 3:
+    top, fit, first = max(weighed, key=lambda one: one[0])
+    if fit < -MISFIT and not seen.surely and seen.said.get(first.family.name, 0.0) < 3:
         return UNKNOWN  # nothing fits: another family, or two losses that are not of one game
-    odds = [(np.exp(score - top), form) for score, form in weighed]
+    odds = [(np.exp(score - top), form) for score, _, form in weighed]
     total = sum(odd for odd, _ in odds)
     forms = [
         Form(f.family, f.d_factor, f.g_factor, float(odd / total)) for odd, f in odds if odd / total > 0.005
     ]
-    return Scale(tuple(sorted(forms, key=lambda form: -form.probability)))
+    return Scale(tuple(sorted(forms, key=lambda form: -form.probability)), fit)
 
 
 def _forms(seen: Evidence) -> list[Form]:
     counts: Sequence[int] = (seen.k,) if seen.k else (1, 2, 3, 6, 8)
     forms = {}
     for family in FAMILIES.values():
+        if family.name == "began" and not seen.said.get("began") and seen.surely != "began":
+            continue  # it forbids no value: only names speak for it
         halvable = family.d_half is not None
         for k in counts if family.name == "lsgan" or seen.k else (1,):
             for d_factor in (1.0, 0.5) if halvable else (1.0,):

@@ -44,6 +44,10 @@ class Role:
 
 OTHER = Role("-", "other", certainty=0.0)
 
+_D_OUTPUT = frozenset(
+    {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
+)
+
 # Spellings that words cannot tell, on the tag without case and without its folders.
 _SPELLINGS: tuple[tuple[re.Pattern[str], Role], ...] = tuple(
     (re.compile(pattern), role)
@@ -149,15 +153,15 @@ def resolve(tags: Iterable[str], given: Mapping[str, str] | None = None) -> dict
     return _in_company(roles)
 
 
-def parse_role(text: str) -> Role:
-    """`D.loss.real` as a role. Raises UserError if it is none."""
+def parse_role(text: str, where: str = "--map") -> Role:
+    """`D.loss.real` as a role. where: what gave it. Raises UserError if it is none."""
     network, _, rest = text.partition(".")
     quantity, _, part = rest.partition(".")
     part, _, layer = part.partition(".")
     if network not in ("G", "D", "-") or quantity not in QUANTITIES:
         raise UserError(
             f"'{text}' is no role",
-            where="--map",
+            where=where,
             hint="a role is NETWORK.QUANTITY[.PART], e.g. D.loss.real, G.loss, -.metric.fid; quantities: "
             + ", ".join(QUANTITIES),
         )
@@ -223,14 +227,10 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         metric = "is"
     if metric and not (has & _STD_WORDS):
         return Role("-", "metric", metric, certainty=0.9)
-    if "std" in has and side and has & {"samples", "sample", "fake", "real", "batch"} and "out" not in has:
-        return Role("-", "sample_std", side)
-    if (
-        has
-        & {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
-        and side
-    ):
+    if side and has & _D_OUTPUT:
         return Role("D", "score_std" if "std" in has else "score", side)
+    if side and "std" in has:
+        return Role("-", "sample_std", side)
     if has & {"acc", "accuracy"}:
         if network == "D" or side:
             return Role("D", "accuracy", side, pair=pair, certainty=0.9)

@@ -248,7 +248,7 @@ class RunView:
 
     def aligned(self, *tracks: Track) -> tuple[Steps, list[Values]]:
         """Several tracks at common steps: where they share too few, at the sparsest one's steps, each
-        with its last value before.
+        with its last value before. None is carried on past its end by more than its own interval.
         """
         steps = tracks[0].steps
         if all(np.array_equal(steps, track.steps) for track in tracks[1:]):
@@ -259,7 +259,8 @@ class RunView:
         shortest = min(tracks, key=len)
         if len(steps) < 0.5 * len(shortest):
             start = max(int(track.steps[0]) for track in tracks)
-            steps = shortest.steps[shortest.steps >= start]
+            end = min(int(track.steps[-1]) + _interval(track.steps) for track in tracks)
+            steps = shortest.steps[(shortest.steps >= start) & (shortest.steps <= end)]
         return steps, [
             track.values[np.clip(np.searchsorted(track.steps, steps, side="right") - 1, 0, None)]
             for track in tracks
@@ -314,6 +315,11 @@ class RunView:
         return Subject(self.pair, network, layer, tag)
 
 
+def _interval(steps: Steps) -> int:
+    """The usual number of steps from one point to the next."""
+    return int(np.median(np.diff(steps))) if len(steps) > 1 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Game:
     """The adversarial losses of a pair.
@@ -358,7 +364,7 @@ def _game(view: RunView) -> Game:
         if scale.forms and seen.g is not None and d_fake is not None:
             bad = scale.best.below_floor(seen.g, d_fake, 0.2)
         fits.append((scale is families.UNKNOWN, bad > 0.2, g, scale))
-    fits.sort(key=lambda fit: fit[:2])
+    fits.sort(key=lambda fit: (*fit[:2], -fit[3].fit))
     _, _, g, scale = fits[0]
     alone = _alone(view, g)
     if scale.name == "srgan-linear":  # its G loss is the content loss with a thousandth of the adversary

@@ -15,11 +15,14 @@ ORDER = (
     "GD203", "GD101", "GD401", "GD102", "GD402", "GD301", "GD603", "GD303", "GD605", "GD403", "GD704", "GD104",
     "GD103", "GD504", "GD505",
 )  # fmt: skip
+# Winning takes training: it cannot explain what the first logged point already shows.
+_OF_TRAINING = frozenset({"GD201", "GD202", "GD203"})
+_AT_ONCE = frozenset({"GD204", "GD301"})
 _RANK = {code: rank for rank, code in enumerate(ORDER)}
 
 
-def chain_of(judged: Sequence[Judged], rules: Mapping[str, Rule]) -> tuple[tuple[str, str], ...]:
-    """The edges (cause id, effect id) between the warnings and errors of a run.
+def chain_of(judged: Sequence[Judged], rules: Mapping[str, Rule], start: int) -> tuple[tuple[str, str], ...]:
+    """The edges (cause id, effect id) between the warnings and errors of a run. start: its first step.
 
     Drawn only where the cause's onset interval starts no later than its effect's ends, within one pair.
     Edges between codes may form cycles; within a run the later onset is never the cause.
@@ -32,6 +35,8 @@ def chain_of(judged: Sequence[Judged], rules: Mapping[str, Rule]) -> tuple[tuple
             if cause is effect or b.code not in rules[a.code].leads_to:
                 continue
             if a.subject.pair and b.subject.pair and a.subject.pair != b.subject.pair:
+                continue
+            if a.code in _OF_TRAINING and b.code in _AT_ONCE and b.stretch.onset <= start:
                 continue
             mutual = a.code in rules[b.code].leads_to
             if _before(cause, effect) and not (

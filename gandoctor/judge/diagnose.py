@@ -47,7 +47,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     views = views_of(run, roles=config.roles, family=config.family)
     looked = _look(views, all_detectors(), config)
     judged = _judged(_weighed(_joined(looked.findings), views), views, config)
-    chain = chain_of(judged, rules)
+    chain = chain_of(judged, rules, min(view.span[0] for view in views))
     primary = primary_of([j for j in judged if config.wants(j.finding.code)], chain)
     examined = _examined_kinds(views)
     coverage = _coverage(rules, looked)

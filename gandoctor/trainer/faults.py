@@ -30,7 +30,7 @@ ALL = (*BOUNDED, "wgan-gp", "wgan-clip")
 VISIBLE = {
     "GD101": "losses", "GD102": "outputs", "GD104": "norms", "GD105": "losses",
     "GD201": "losses", "GD202": "outputs", "GD203": "never", "GD204": "losses",
-    "GD301": "norms", "GD302": "norms", "GD401": "outputs", "GD402": "samples", "GD403": "never",
+    "GD301": "norms", "GD302": "norms", "GD401": "outputs", "GD402": "outputs", "GD403": "never",
     "GD503": "samples", "GD601": "norms", "GD603": "never", "GD604": "config", "GD606": "never",
     "GD701": "losses", "GD702": "samples", "GD703": "config",
 }  # fmt: skip

@@ -1,11 +1,15 @@
 """The accuracy study: train runs of known truth, diagnose them, count who was right.
 
-    python tests/bench/trained.py --healthy 60 --ill 60 --seed 1000 --jobs 2 --keep /tmp/study
+    python tests/bench/trained.py --healthy 60 --ill 60 --seed 2000 --jobs 2 --keep /tmp/study
     python tests/bench/trained.py --reuse /tmp/study          # diagnose the same runs again
 
 Configurations are drawn at random: family, data, fault and dose, seed, learning rate schedule, names of
-the tags, what is logged, and how. Seeds below 1000 are for development; the final figures come from
-seeds of 1000 and above, on which no threshold was chosen.
+the tags, what is logged, and how. Seeds below 2000 served development; the final figures come from seeds
+of 2000 and above, on which no threshold was chosen.
+
+A primary is right if it is one of the acceptable ones, which `gandoctor/trainer/faults.py` writes down by
+fault and by what is logged. Where nothing that is logged shows any of them (a collapse in a log of losses),
+silence is the right answer: such ill runs are counted apart.
 """
 
 from __future__ import annotations
@@ -209,9 +213,17 @@ def right(row: Row) -> bool:
     return row["primary"] in row["acceptable_primaries"].split()
 
 
+def true(row: Row) -> bool:
+    """Whether the primary is acceptable or any mechanism that was measured true."""
+    return right(row) or row["primary"] in row["true_codes"].split()
+
+
 def report(rows: Sequence[Row]) -> str:
     """The study's tables as text."""
-    ill = [row for row in rows if row["outcome"] == "ill"]
+    sick = [row for row in rows if row["outcome"] == "ill"]
+    ill = [row for row in sick if row["visible"] == "1"]
+    hidden = [row for row in sick if row["visible"] == "0"]
+    strict = ill + [row for row in hidden if row["primary"]]
     clean = [row for row in rows if row["outcome"] == "healthy" and not row["true_codes"]]
     harmless = [row for row in rows if row["outcome"] == "healthy" and row["true_codes"]]
     grey = sum(row["outcome"] == "grey" for row in rows)
@@ -219,9 +231,14 @@ def report(rows: Sequence[Row]) -> str:
     missed = [row for row in ill if row["verdict"] == "healthy"]
     split = sum(row["runs"] not in {"0", "1"} for row in rows)
     lines = [
-        f"{len(rows)} runs: {len(ill)} ill, {len(clean)} healthy, {len(harmless)} healthy with a true"
+        f"{len(rows)} runs: {len(sick)} ill, {len(clean)} healthy, {len(harmless)} healthy with a true"
         f" mechanism, {grey} grey (left out); {split} folders read as several runs",
-        f"primary right on ill runs: {share(sum(map(right, ill)), len(ill))}",
+        f"primary right on ill runs: {share(sum(map(right, ill)), len(ill))} of those that log anything that"
+        " shows it",
+        f"  and where nothing shows: {sum(not row['primary'] for row in hidden)} of {len(hidden)} silent,"
+        f" {sum(map(right, hidden))} named right; all that were named wrong counted as wrong: "
+        f"{share(sum(map(right, strict)), len(strict))}",
+        f"primary among all true codes or the acceptable ones: {share(sum(map(true, ill)), len(ill))}",
         f"ill runs called healthy:   {share(len(missed), len(ill))}",
         f"false alarms on healthy:   {share(len(alarms), len(clean))}",
         f"harmless faults called failing: "
@@ -238,7 +255,7 @@ def report(rows: Sequence[Row]) -> str:
     )
     lines += _calibration([row for row in rows if row["outcome"] != "grey" and row["primary"]])
     lines += ["", "ill runs whose primary was not right"]
-    lines += [_line(row) for row in ill if not right(row)]
+    lines += [_line(row) for row in sick if not right(row) and (row["visible"] == "1" or row["primary"])]
     lines += ["", "false alarms"] + [_line(row) for row in alarms]
     return "\n".join(lines)
 
@@ -279,7 +296,7 @@ def main() -> None:
     )
     parser.add_argument("--healthy", type=int, default=60, help="runs without a fault")
     parser.add_argument("--ill", type=int, default=60, help="runs with a fault")
-    parser.add_argument("--seed", type=int, default=1000, help="below 1000: development")
+    parser.add_argument("--seed", type=int, default=2000, help="below 2000: development")
     parser.add_argument("--jobs", type=int, default=2, help="processes that train")
     parser.add_argument("--side", type=int, default=4, help="runs of one fault, trained side by side")
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="NAME")

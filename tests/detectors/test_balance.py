@@ -242,6 +242,11 @@ def test_pair_accuracy_holds_for_a_critic_too() -> None:
     assert finding.stretch.end is None
 
 
+@pytest.mark.parametrize("late", [0.95, 0.999])
+def test_a_d_that_leads_from_the_start_until_g_catches_up_is_no_illness(late: float) -> None:
+    assert by_pairs(make_run({"out/pair_accuracy": pieces((0, late), (0.5, 0.7))})) == []
+
+
 def test_pairs_told_apart_for_a_while_are_a_warning_with_an_end() -> None:
     run = make_run({"out/pair_accuracy": pieces((0, 0.7), (0.2, 0.999), (0.8, 0.7))})
     finding = one_finding(by_pairs(run))

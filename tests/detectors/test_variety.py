@@ -6,6 +6,7 @@ import pytest
 from gandoctor.detectors.variety import (
     diversity_collapsed,
     fakes_look_alike_to_d,
+    fakes_vary_less_to_d,
     recall_fell,
     samples_are_one,
     samples_vary_less,
@@ -29,6 +30,7 @@ from tests.runs import (
 )
 
 one_sample, fewer = hears(samples_are_one), hears(samples_vary_less)
+less = hears(fakes_vary_less_to_d)
 alike, collapsed, recall = hears(fakes_look_alike_to_d), hears(diversity_collapsed), hears(recall_fell)
 
 
@@ -59,7 +61,8 @@ def evaluated(tag: str, *values: float) -> Run:
 FIRES = {
     "samples_are_one": stds(jump(1.0, 0.2, at=0.5)),
     "samples_vary_less": stds(0.8),
-    "fakes_look_alike_to_d": spreads(jump(0.9, 0.3, at=0.5)),
+    "fakes_look_alike_to_d": spreads(jump(0.9, 0.1, at=0.5)),
+    "fakes_vary_less_to_d": spreads(jump(0.9, 0.3, at=0.5)),
     "diversity_collapsed": evaluated("diversity", *[0.8] * 8, *[0.3] * 8),
     "recall_fell": evaluated("recall", *[0.6] * 8, *[0.3] * 8),
 }
@@ -69,6 +72,7 @@ SILENT = {
     "fakes_look_alike_to_d": logged(
         game("non-saturating", 1.0, -1.0, spread=(1.5, 1.0)), "out/real_std", "out/fake_std"
     ),
+    "fakes_vary_less_to_d": spreads(0.6),
     "diversity_collapsed": evaluated("diversity", *np.linspace(0.2, 0.8, 16)),
     "recall_fell": evaluated("recall", *np.linspace(0.1, 0.6, 16)),
 }
@@ -125,17 +129,29 @@ def test_both_sides_are_asked_for() -> None:
 # --- D's spread
 
 
-@pytest.mark.parametrize(("ratio", "fires"), [(0.55, 0), (0.45, 1)])
-def test_half_of_the_spread_on_reals_decides(ratio: float, fires: int) -> None:
-    said = alike(spreads(ratio))
-    assert len(said) == fires
+@pytest.mark.parametrize(
+    ("ratio", "samples", "code"),
+    [
+        (0.55, None, ""), (0.45, None, "GD402"), (0.25, None, "GD402"), (0.15, None, "GD401"),
+        (0.15, 0.9, "GD402"), (0.55, 0.9, ""),  # seen to vary: not one sample
+        (0.45, 0.4, "GD401"), (0.55, 0.4, ""),  # seen to be one: D's spread agrees
+    ],
+)  # fmt: skip
+def test_the_spread_tells_collapse_from_little_variety(
+    ratio: float, samples: float | None, code: str
+) -> None:
+    run = spreads(ratio)
+    if samples is not None:
+        run.series.update(stds(samples).series)
+    said = [one for one in (*alike(run), *less(run)) if isinstance(one, Finding)]
+    assert [one.code for one in said] == ([code] if code else [])
     for finding in said:
-        assert measured(finding) == pytest.approx({"std of C(fakes) / std of C(reals)": ratio}, rel=0.05)
+        assert measured(finding) == pytest.approx({"std of C(fakes) / std of C(reals)": ratio}, rel=0.06)
         assert finding.severity is Severity.WARNING
 
 
 def test_hopping_modes_count_by_the_median_of_the_late_part() -> None:
-    hopping = lambda t: np.where((20 * t) % 1 < 0.75, 0.25, 0.8)  # noqa: E731
+    hopping = lambda t: np.where((20 * t) % 1 < 0.75, 0.1, 0.8)  # noqa: E731
     finding = one_finding(alike(spreads(lambda t: np.where(t < 0.4, 0.9, hopping(t)))))
     assert finding.stretch.onset == pytest.approx(8_000, abs=400)
 
@@ -149,7 +165,7 @@ def test_a_d_that_answers_the_same_to_all_tells_nothing_of_fakes() -> None:
 
 
 def test_a_spread_counted_in_other_steps_is_judged_over_its_own() -> None:
-    run = spreads(jump(0.9, 0.3, at=0.5))
+    run = spreads(jump(0.9, 0.1, at=0.5))
     run.series.update(make_run({"loss_D": level(1.0)}, points=8_000).series)
     assert one_finding(alike(run)).stretch.onset == pytest.approx(10_000, abs=100)
 

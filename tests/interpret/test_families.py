@@ -107,3 +107,21 @@ def test_srgan_code_with_a_linear_loss_is_known_by_its_scores() -> None:
     real, fake = rng.uniform(0.3, 0.9, (2, 200))
     seen = Evidence(1 - real + fake, np.full(200, 0.01), None, False, False, {}, scores=(real, fake))
     assert infer(seen).name == "srgan-linear"
+
+
+def test_a_rare_family_that_starts_far_off_is_unlikely_but_no_contradiction() -> None:
+    # Minimax from weights N(0, 1): D's loss falls from 200, G's rises from -50 to -0.
+    fake = np.concatenate([[50.0, 57, 35, 40], np.geomspace(20, 1e-6, 196)])
+    d = fake + np.concatenate([[212.0, 143, 85, 42], np.geomspace(20, 1e-6, 196)])
+    seen = Evidence(d=d, g=-fake, fake=fake, halves=True, start=True, said={})
+    assert infer(seen).name == "minimax"
+
+
+def test_boundary_equilibrium_is_known_by_its_names_alone() -> None:
+    nothing_fits = np.linspace(-5.0, 300.0, 200)
+    seen = Evidence(d=nothing_fits, g=-nothing_fits, fake=None, halves=False, start=False, said={})
+    assert infer(seen).name != "began"
+    named = Evidence(
+        d=nothing_fits, g=-nothing_fits, fake=None, halves=False, start=False, said={"began": 18.0}
+    )
+    assert infer(named).name == "began"

@@ -78,6 +78,19 @@ def test_aligned_at_the_steps_that_all_share() -> None:
     assert (a.tolist(), b.tolist()) == ([2, 3, 4], [20, 30, 40])
 
 
+def test_no_value_is_carried_past_the_end_of_its_series() -> None:
+    view = view_of(make_run({"loss_D": level(1.0)}))
+    ended, long = track([5, 15, 25], [1, 2, 3]), track(list(range(0, 400, 100)), [1, 2, 3, 4])
+    steps, _ = view.aligned(ended, long)
+    assert steps.tolist() == [5, 15, 25]
+    steps, (a, b) = view.aligned(track([0, 150, 290], [1, 2, 3]), track(list(range(1, 900, 2)), [7.0] * 450))
+    assert (steps.tolist(), a.tolist(), b.tolist()) == ([150, 290], [2, 3], [7, 7])
+    steps, (a, _) = view.aligned(
+        track(list(range(0, 100, 2)), [1.0] * 50), track([51, 98, 99, 150, 250], [1.0] * 5)
+    )
+    assert steps.tolist() == [51, 98, 99]
+
+
 def test_aligned_at_the_sparsest_with_the_last_value_before() -> None:
     view = view_of(make_run({}))
     dense, sparse = track(list(range(1, 101)), list(range(1, 101))), track([5, 55, 95], [0.5, 5.5, 9.5])

@@ -18,11 +18,11 @@ CODES = sorted(RULES)
 
 
 def chain(*ill: Judged) -> set[tuple[str, str]]:
-    return set(chain_of(ill, RULES))
+    return set(chain_of(ill, RULES, 0))
 
 
 def primary(*ill: Judged) -> str:
-    found = primary_of(ill, chain_of(ill, RULES))
+    found = primary_of(ill, chain_of(ill, RULES, 0))
     return "" if found is None else found.id
 
 
@@ -43,6 +43,11 @@ def test_a_cause_may_begin_later_by_less_than_the_slack() -> None:
         ("GD302-1", "GD105-1")
     }
     assert chain(judged("GD302", 1_380, slack=60), judged("GD105", 1_350, slack=20)) == set()
+
+
+def test_winning_explains_nothing_that_the_first_point_shows() -> None:
+    assert chain(judged("GD201", 0), judged("GD301", 0)) == set()
+    assert chain(judged("GD201", 0), judged("GD301", 50)) == {("GD201-1", "GD301-1")}
 
 
 def test_no_edge_between_codes_that_do_not_lead_to_each_other() -> None:
@@ -73,7 +78,7 @@ def test_mutual_causes_go_by_their_onsets_else_by_the_order() -> None:
 @given(st.lists(st.tuples(st.sampled_from(CODES), st.integers(0, 5), st.integers(0, 3)), max_size=9))
 def test_a_chain_has_no_cycle_and_no_step_back(ill: list[tuple[str, int, int]]) -> None:
     made = [judged(code, 1_000 * at, slack=500 * slack, number=n) for n, (code, at, slack) in enumerate(ill)]
-    edges = chain_of(made, RULES)
+    edges = chain_of(made, RULES, 0)
     by_id = {one.id: one.finding.stretch for one in made}
     for cause, effect in edges:
         assert by_id[cause].onset_interval[0] <= by_id[effect].onset_interval[0]
