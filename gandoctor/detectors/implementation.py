@@ -38,6 +38,9 @@ from gandoctor.stats import MAD_TO_SIGMA, Mask
 from gandoctor.thresholds import Limits
 
 _MOST_POINTS = 20_000  # of a longer log every nth point
+# −log σ(s) at s = 1 and −log(1 − σ(s)) there, less and more what a log rounds
+_SIGMOID_LEAST = float(np.log1p(np.exp(-1))) - families.RESOLUTION
+_SIGMOID_MOST = float(np.log1p(np.exp(1))) + families.RESOLUTION
 
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=40)
@@ -228,30 +231,42 @@ def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding | 
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=100)
 def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report cross-entropy losses confined to what σ(σ(x)) ∈ [0.5, 0.731] allows.
+    """Report cross-entropy losses that never leave what a sigmoid before the loss allows.
 
-    A game at equilibrium stays in that range too, for a while: G's loss must also have begun near
-    0.474, the loss of σ(σ(0)), and D's above 1.386.
+    With s = σ(x) in (0, 1), −log σ(s) lies in (0.313, 0.693) and −log(1 − σ(s)) in (0.693, 1.313): D's loss
+    on fakes is never below log 2; its loss on reals is never above, nor is G's. Without the extra sigmoid all
+    three cross log 2: at equilibrium by the noise of batches, else as soon as D leads. Losses that stand at
+    log 2 itself tell nothing. Where D's halves are not logged, a G that stays ahead could do the same: then
+    the losses must also have begun at 0.474 and 1.448, those of σ(σ(0)).
     """
     game = view.game
     form = game.scale.best if game.scale.forms else None
-    if form is None or form.family.name != "non-saturating" or not game.alone or form.d_factor != 1.0:
+    name = form.family.name if form is not None else ""
+    halves = bool(len(game.real) and len(game.fake))
+    known = name == "non-saturating" or (name == "minimax" and halves)  # whose G loss is minus D's on fakes
+    if form is None or not known or not game.alone or form.d_factor != 1.0:
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
-    steps, (d, g) = view.aligned(game.d, game.g)
-    if not len(steps):
+    d, g, real, fake = (track.values for track in (game.d, game.g, game.real, game.fake))
+    highest, lowest = limits["sigmoid_high"], limits["sigmoid_low"]
+    measured = []
+    if name == "non-saturating":
+        measured.append(("largest L_G", float(g.max()), highest, game.g.tags))
+    if halves:
+        off = fake > families.LOG2 + families.RESOLUTION
+        possible = np.count_nonzero(off) >= 20 and real.min() > _SIGMOID_LEAST and fake.max() < _SIGMOID_MOST
+        measured.append(("largest loss of D on reals", float(real.max()), highest, game.real.tags))
+        measured.append(("least loss of D on fakes", float(fake.min()), lowest, game.fake.tags))
+    else:
+        early = slice(0, max(3, len(g) // 100))
+        possible = abs(float(np.median(g[early])) - 0.474) < 0.06 and abs(float(np.median(d[early])) - 1.448) < 0.08
+        measured.append(("least L_D", float(d.min()), limits["sigmoid_d"], game.d.tags))
+    kept = all(x <= bound.value if bound is highest else x >= bound.value for _, x, bound, _ in measured)
+    if not possible or not kept:
         return
-    early = slice(0, max(3, len(g) // 100))
-    starts = abs(float(np.median(g[early])) - 0.474) < 0.06 and abs(float(np.median(d[early])) - 1.448) < 0.08
-    confined = float(g.max()) <= limits["sigmoid_g"].value and float(d.min()) >= limits["sigmoid_d"].value
-    if not (starts and confined):
-        return
-    stretch = _whole(steps)
+    stretch = _whole(game.d.steps)
     window = view.window(stretch)
-    evidence = (
-        Evidence(Kind.GAME, "largest L_G", float(g.max()), limits["sigmoid_g"], game.g.tags, window),
-        Evidence(Kind.GAME, "least L_D", float(d.min()), limits["sigmoid_d"], game.d.tags, window),
-    )
+    evidence = tuple(Evidence(Kind.GAME, what, x, bound, tags, window) for what, x, bound, tags in measured)
     params: dict[str, Param] = {"check": "double-sigmoid", "share": 1.0}
     yield Finding("GD701", Severity.WARNING, stretch, evidence, view.subject(), params)
 

@@ -1,8 +1,9 @@
-"""GD204: no game is played; neither network learns from the other."""
+"""GD204: no game is played; neither network learns from the other. GD104: a game whose D is blind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,15 +17,20 @@ from gandoctor.interpret.view import (
     G_STEP,
     G_WEIGHT,
     QUALITY,
+    SCORES,
+    SPREADS,
     RunView,
     Track,
 )
 from gandoctor.run import Steps, Values
-from gandoctor.stats import Mask, rolling_median
+from gandoctor.stats import MAD_TO_SIGMA, Mask, mad, rolling_median
 from gandoctor.thresholds import Limits
 
 _MOST_POINTS = 10_000  # of a longer log every nth point: the jitter from batch to batch stays
 _WINDOW = 9  # points over which a loss must stand still to be called frozen
+_LEAST = 40  # points from which the memory of a series can be told: its standard error is 0.16
+_STARTS = 12  # tried as the point from which nothing moves
+_TINY = 1e-100
 
 
 @detector("GD204", needs=(D_LOSS,), min_points=40)
@@ -34,7 +40,9 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     A live game jitters from batch to batch by the spread of D's outputs, at equilibrium too; a loss
     without jitter means that D answers the same whatever it sees. Judged on the points as logged, not
     on block medians, which would hide the jitter. A log that prints too few digits near 0 stays
-    quiet: the constant must lie off 0.
+    quiet: the constant must lie off 0. So does a D with outputs near 0 that still tells reals from fakes
+    (a huge R1 weight): the loss of one that does not is never below the equilibrium, by Jensen's
+    inequality.
     """
     game = view.game
     if game.started is None:
@@ -58,6 +66,8 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     stretch = replace(stretch, onset_interval=(earliest, stretch.onset_interval[1]))
     inside = view.inside(stretch, d.steps)
     at_chance = abs(float(np.median(lead[inside]))) < 2 * limits["blind"].value
+    if at_chance and _tells(d.values[inside], lead[inside], limits["ahead"].value):
+        return
     quality, falls = _quality_falls(view, stretch)
     had_won = bool(np.count_nonzero(lead[d.steps < stretch.onset] > 0.5) > 5)
     died = at_chance and had_won and not view.conditional
@@ -91,6 +101,13 @@ def _jitter(values: Values) -> Values:
     return half
 
 
+def _tells(values: Values, lead: Values, share: float) -> bool:
+    """Whether D's loss lies below its equilibrium at nearly every point, and not by rounding alone: then it
+    has many values.
+    """
+    return float(np.mean(lead > 0)) >= share and len(np.unique(values)) > _WINDOW
+
+
 def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], bool]:
     """Whether a quality metric got worse within the stretch, and the evidence of it."""
     found, falls = [], False
@@ -112,19 +129,20 @@ def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], boo
     return found, falls
 
 
-@detector("GD204", needs=(D_LOSS,), min_points=26)
+@detector("GD104", needs=(D_LOSS,), min_points=26)
 def never_led(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report a D that stood at chance from the first point on: every live D gets ahead at the start.
+    """Report a D that stood at chance from the first point on, though its loss moves: a false equilibrium.
 
-    Convergence to equilibrium looks the same at the end but not at the start. A run that continues
-    another one (its steps begin late) may have converged before: quiet.
+    Every live D that can see the difference gets ahead at the start. Convergence to equilibrium looks the
+    same at the end but not at the start. A run that continues another one (its steps begin late) may have
+    converged before: quiet. So is a D without jitter, which is no game at all (GD204).
     """
     game = view.game
     if game.started is None:
-        yield NotExamined("GD204", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
+        yield NotExamined("GD104", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
         return
     if not game.scale.defined:
-        yield NotExamined("GD204", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, D_STEP.name)
+        yield NotExamined("GD104", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, QUALITY.name)
         return
     first, last = view.span
     if first > 0.05 * last:
@@ -135,6 +153,9 @@ def never_led(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     chance, ever = limits["chance"], limits["ever"]
     if off > chance.value or ahead > ever.value:
         return
+    raw = view.every_nth(game.d, _MOST_POINTS).values
+    if float(np.median(_jitter(raw))) < limits["moves"].value * (game.scale.best.d_equilibrium or 1.0):
+        return
     start = int(game.d.steps[0])
     stretch = Stretch(start, (start, start))
     window = view.window(stretch)
@@ -142,8 +163,74 @@ def never_led(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
         Evidence(Kind.GAME, "|median lead of D|", off, chance, d.tags, window),
         Evidence(Kind.GAME, "largest lead of D in any block", ahead, ever, d.tags, window),
     )
-    params: dict[str, Param] = {"network": "D", "level": float(np.median(d.values)), "share": 1.0}
-    yield Finding("GD204", Severity.WARNING, stretch, evidence, view.subject("D"), params)
+    params: dict[str, Param] = {"lead": max(ahead, 0.0)}
+    yield Finding("GD104", Severity.WARNING, stretch, evidence, view.subject("D"), params)
+
+
+@detector("GD204", needs=(SCORES, SPREADS), min_points=40)
+def outputs_stand(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a D whose outputs on reals and fakes show nothing but the noise of batches, from the start or
+    from early on to the end: neither network moves.
+
+    Needs no loss family. While both networks stand, the mean of a batch of B outputs with standard deviation
+    s scatters by s / sqrt(B), and no point remembers the one before. A live game breaks one of the two.
+    Logged often, its outputs drift: they have memory. Logged seldom they may have none, but then they scatter
+    by a good part of s. Not judged on the last part of a run, where falling rates leave a healthy game at
+    its equilibrium little to do.
+    """
+    tracks = [view.part(signal, side) for signal in (SCORES, SPREADS) for side in ("real", "fake")]
+    steps, values = view.aligned(*(view.every_nth(track, _MOST_POINTS) for track in tracks))
+    if len(steps) < _LEAST:
+        return
+    bound = limits["scatter"]
+    batch = view.facts.get("batch_size")
+    if batch is not None and float(batch.value) > 0:  # twice the variance of such a batch's mean
+        bound = replace(bound, value=min(bound.value, math.sqrt(2 / float(batch.value))))
+    last = len(steps) - max(_LEAST, math.ceil(limits["lasting"].value * len(steps)))
+    starts = np.unique(np.linspace(0, last, _STARTS).astype(np.intp)).tolist()
+    for begin in starts:
+        rest = [one[begin:] for one in values]
+        if min(float(np.median(spread)) for spread in rest[2:]) < _TINY:
+            return  # no spread: batches of one, or a D that is constant, which `stands_still` sees
+        scatter, memory = _noise(rest)
+        if scatter <= bound.value and memory <= limits["memory"].value:
+            break
+    else:
+        return
+    before = starts[max(starts.index(begin) - 1, 0)]
+    share = float(len(steps) - begin) / len(steps)
+    stretch = Stretch(int(steps[begin]), (int(steps[before]), int(steps[begin])), None, share)
+    window = view.window(stretch)
+    tags = tuple(tag for track in tracks for tag in track.tags)
+    evidence = (
+        Evidence(Kind.GAME, "scatter of D's mean output / its spread in a batch", scatter, bound, tags[:2], window),
+        Evidence(Kind.GAME, "largest correlation of D's outputs with the point before", memory, limits["memory"], tags,
+                 window),
+    )  # fmt: skip
+    yield Finding("GD204", Severity.WARNING, stretch, evidence, view.subject(), {"share": share})
+
+
+def _noise(values: Sequence[Values]) -> tuple[float, float]:
+    """How far D's outputs scatter, and how much they remember.
+
+    values: its mean outputs on reals and on fakes, its spreads there, float64 (n,) each. Returns the largest
+    standard deviation of the means in units of the spread and of the logarithm of the spreads, and the
+    largest lag-1 autocorrelation of the four.
+    """
+    real, fake, *spreads = values
+    means = [one / float(np.median(spread)) for one, spread in zip((real, fake), spreads, strict=True)]
+    noise = [_cut(one) for one in (*means, *(np.log(np.maximum(spread, _TINY)) for spread in spreads))]
+    power = [float(np.mean(x * x)) for x in noise]
+    memory = [float(np.mean(x[1:] * x[:-1])) / max(p, _TINY) for x, p in zip(noise, power, strict=True)]
+    return math.sqrt(max(power)), max(memory)
+
+
+def _cut(values: Values) -> Values:
+    """Values around their mean, outliers cut at 4 robust standard deviations, float64 (n,)."""
+    middle, reach = float(np.median(values)), 4 * MAD_TO_SIGMA * mad(values)
+    inside: Values = np.clip(values, middle - reach, middle + reach)
+    centred: Values = inside - inside.mean()
+    return centred
 
 
 @detector("GD204", needs=(G_STEP, G_WEIGHT), min_points=40)
