@@ -163,8 +163,9 @@ def _swept(view: RunView, limits: Limits, network: str, step: Signal, weight: Si
 
 @detector("GD703", needs=(G_STEP, G_GRAD), min_points=40)
 def g_steps_jump(view: RunView, limits: Limits) -> Iterator[Finding]:
-    """Report steps of G that all at once are far larger than any since warm-up, and stay so, though the
-    gradients did not jump with them: the learning rate did, as after a resume with another setting.
+    """Report steps of G that all at once are far larger than any since warm-up, for a twentieth of the run,
+    though the gradient of that step was none: the learning rate jumped, as after a resume with another
+    setting. The gradients that follow, of weights thrown far off, may well be larger.
 
     A warm-up ends before, a warm restart returns to a rate that was there before, and a gradient that
     explodes takes the steps of plain SGD with it: quiet.
@@ -194,20 +195,13 @@ def _jumping(view: RunView, limits: Limits, network: str, step: Signal, grad: Si
     best = int(np.argmax(after / before))
     # The window may begin before the jump itself, which lies where it passes half of its height (in log).
     at = places[best] + int(np.argmax(moved[places[best] :] > np.sqrt(after[best] * before[best])))
-    surge = float(np.median(gradient[at : at + width])) / max(
-        float(np.median(gradient[at - width : at])), 1e-30
-    )
+    surge = float(gradient[at]) / max(float(np.median(gradient[at - width : at])), 1e-30)
     jump = float(after[best] / before[best]) / max(surge, 1.0)
-    lasting = float(np.median(moved[at:]) / before[best])
-    if jump < limits["jump"].value or lasting < limits["lasting"].value:
+    if jump < limits["jump"].value:
         return
     stretch = Stretch(int(steps[at]), (int(steps[at - 1]), int(steps[at])))
     window = view.window(stretch)
-    evidence = (
-        Evidence(Kind.WEIGHTS, f"step norm of {network} / its largest since warm-up, over that of its gradient", jump,
-                 limits["jump"], (*moves.tags, *grads.tags), window),
-        Evidence(Kind.WEIGHTS, f"step norm of {network} to the end / its largest since warm-up before", lasting,
-                 limits["lasting"], moves.tags, window),
-    )  # fmt: skip
-    params: dict[str, Param] = {"check": "jump", "factor": lasting}
-    yield Finding("GD703", Severity.WARNING, stretch, evidence, view.subject(network), params)
+    evidence = Evidence(Kind.WEIGHTS, f"step norm of {network} / its largest since warm-up, over the gradient's jump",
+                        jump, limits["jump"], (*moves.tags, *grads.tags), window)  # fmt: skip
+    params: dict[str, Param] = {"check": "jump", "factor": float(after[best] / before[best])}
+    yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(network), params)

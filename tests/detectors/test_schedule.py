@@ -290,7 +290,7 @@ def test_a_jump_of_the_steps_is_dated(network: str, at: float, factor: float, fi
 
 
 @pytest.mark.parametrize(
-    "shape", [ramp(0.1, 3.0), jump(1e-3, 1.0, at=0.08), pieces((0, 0.1), (0.5, 1.0), (0.6, 0.1)), level(0.1)]
+    "shape", [ramp(0.1, 3.0), jump(1e-3, 1.0, at=0.08), pieces((0, 0.1), (0.5, 1.0), (0.52, 0.1)), level(0.1)]
 )
 def test_silent_on_steps_that_climb_warm_up_or_come_back(shape: Shape) -> None:
     assert jumps["G"](stepping(shape)) == []
@@ -300,6 +300,11 @@ def test_silent_on_steps_that_follow_their_gradient() -> None:
     """As plain SGD's do."""
     leap = jump(1.0, 50.0, at=0.6)
     assert jumps["G"](stepping(leap, gradient=leap)) == []
+
+
+def test_gradients_that_grow_after_the_jump_are_its_effect() -> None:
+    run = stepping(jump(0.1, 1.0, at=0.6), gradient=jump(1.0, 10.0, at=0.605))
+    assert one_finding(jumps["G"](run)).params["check"] == "jump"
 
 
 def test_silent_on_a_dead_network_that_comes_back() -> None:
