@@ -8,7 +8,19 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
-from gandoctor.interpret.view import ANY, D_LR, D_STEP, D_WEIGHT, G_LR, G_STEP, G_WEIGHT, RunView, Signal
+from gandoctor.interpret.view import (
+    ANY,
+    D_GRAD,
+    D_LR,
+    D_STEP,
+    D_WEIGHT,
+    G_GRAD,
+    G_LR,
+    G_STEP,
+    G_WEIGHT,
+    RunView,
+    Signal,
+)
 from gandoctor.thresholds import Limits
 
 
@@ -147,3 +159,49 @@ def _swept(view: RunView, limits: Limits, network: str, step: Signal, weight: Si
         )  # fmt: skip
     params: dict[str, Param] = {"knob": f"lr_{network}", "step": relative, "usual": "< 5%"}
     yield Finding("GD703", Severity.WARNING, stretch, tuple(evidence), view.subject(network), params)
+
+
+@detector("GD703", needs=(G_STEP, G_GRAD), min_points=40)
+def g_steps_jump(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report steps of G that all at once are far larger than any since warm-up, for a twentieth of the run,
+    though the gradient of that step was none: the learning rate jumped, as after a resume with another
+    setting. The gradients that follow, of weights thrown far off, may well be larger.
+
+    A warm-up ends before, a warm restart returns to a rate that was there before, and a gradient that
+    explodes takes the steps of plain SGD with it: quiet.
+    """
+    yield from _jumping(view, limits, "G", G_STEP, G_GRAD)
+
+
+@detector("GD703", needs=(D_STEP, D_GRAD), min_points=40)
+def d_steps_jump(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for D."""
+    yield from _jumping(view, limits, "D", D_STEP, D_GRAD)
+
+
+def _jumping(view: RunView, limits: Limits, network: str, step: Signal, grad: Signal) -> Iterator[Finding]:
+    moves, grads = view.get(step), view.get(grad)
+    steps, (moved, gradient) = view.aligned(view.blocks(moves), view.blocks(grads))
+    late, width = np.flatnonzero(view.after_warm_up(steps)), max(5, len(steps) // 20)
+    if view.roles[moves.tags[0]].layer or len(late) < 2 * width:
+        return
+    start = int(late[0])
+    highest = np.maximum.accumulate(moved[start:])
+    places = range(start + width, len(steps) - width)
+    after = np.array([np.median(moved[at : at + width]) for at in places])
+    before = highest[width - 1 : width - 1 + len(after)]
+    if not len(after) or before.min() <= 0:
+        return
+    best = int(np.argmax(after / before))
+    # The window may begin before the jump itself, which lies where it passes half of its height (in log).
+    at = places[best] + int(np.argmax(moved[places[best] :] > np.sqrt(after[best] * before[best])))
+    surge = float(gradient[at]) / max(float(np.median(gradient[at - width : at])), 1e-30)
+    jump = float(after[best] / before[best]) / max(surge, 1.0)
+    if jump < limits["jump"].value:
+        return
+    stretch = Stretch(int(steps[at]), (int(steps[at - 1]), int(steps[at])))
+    window = view.window(stretch)
+    evidence = Evidence(Kind.WEIGHTS, f"step norm of {network} / its largest since warm-up, over the gradient's jump",
+                        jump, limits["jump"], (*moves.tags, *grads.tags), window)  # fmt: skip
+    params: dict[str, Param] = {"check": "jump", "factor": float(after[best] / before[best])}
+    yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(network), params)

@@ -8,8 +8,10 @@ import pytest
 from gandoctor.detectors.schedule import (
     d_is_swept_away,
     d_rate_is_gone,
+    d_steps_jump,
     g_is_swept_away,
     g_rate_is_gone,
+    g_steps_jump,
     rates_far_apart,
     rates_out_of_the_usual,
 )
@@ -19,6 +21,7 @@ from tests.runs import (
     Said,
     Shape,
     hears,
+    jump,
     level,
     make_run,
     measured,
@@ -31,6 +34,7 @@ from tests.runs import (
 
 unusual, apart = hears(rates_out_of_the_usual), hears(rates_far_apart)
 gone = {"G": hears(g_rate_is_gone), "D": hears(d_rate_is_gone)}
+jumps = {"G": hears(g_steps_jump), "D": hears(d_steps_jump)}
 swept = {"G": hears(g_is_swept_away), "D": hears(d_is_swept_away)}
 NETWORKS = pytest.mark.parametrize("network", ["G", "D"])
 
@@ -73,6 +77,19 @@ def trained(
     return make_run({f"step_norm{end}": moved, f"weight_norm{end}": size}, every=10)
 
 
+def stepping(shape: Shape, network: str = "G", gradient: Shape | None = None) -> Run:
+    return make_run(
+        {
+            f"step_norm_{network}": noisy(shape, 0.2),
+            f"grad_norm_{network}": noisy(gradient or level(2.0), 0.3, seed=1),
+        }
+    )
+
+
+def restarts(t: np.ndarray) -> np.ndarray:
+    return 0.05 + np.cos(np.pi / 2 * (4 * t % 1)) ** 2
+
+
 FIRES = {
     "rates_out_of_the_usual": configured(lr_g=0.1, lr_d=2e-4),
     "rates_far_apart": configured(lr_g=1e-5, lr_d=4e-4),
@@ -80,6 +97,8 @@ FIRES = {
     "d_rate_is_gone": rate(pieces((0, 2e-4), (0.5, 0.0)), "D"),
     "g_is_swept_away": trained(1.0),
     "d_is_swept_away": trained(1.0, network="D"),
+    "g_steps_jump": stepping(jump(0.1, 1.0, at=0.6)),
+    "d_steps_jump": stepping(jump(0.1, 1.0, at=0.6), "D"),
 }
 SILENT = {
     "rates_out_of_the_usual": configured(lr_g=1e-4, lr_d=4e-4),
@@ -88,6 +107,8 @@ SILENT = {
     "d_rate_is_gone": rate(cosine, "D"),
     "g_is_swept_away": trained(3e-3),
     "d_is_swept_away": trained(3e-3, network="D"),
+    "g_steps_jump": stepping(restarts),
+    "d_steps_jump": stepping(restarts, "D"),
 }
 
 
@@ -252,3 +273,40 @@ def test_silent_on_a_log_that_begins_when_weights_have_decayed_to_the_size_of_a_
 def test_silent_on_a_layer_that_starts_at_zero() -> None:
     """Biases do: any step is large beside them."""
     assert swept["G"](trained(1e-3, first=0.0, layer="bias")) == []
+
+
+# --- steps that jump
+
+
+@pytest.mark.parametrize(("factor", "fires"), [(2, 0), (10, 1), (100, 1)])
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.85])
+@NETWORKS
+def test_a_jump_of_the_steps_is_dated(network: str, at: float, factor: float, fires: int) -> None:
+    said = jumps[network](stepping(jump(0.1, 0.1 * factor, at=at), network))
+    assert len(said) == fires
+    for finding in said:
+        assert (finding.severity, finding.subject.network) == (Severity.WARNING, network)
+        assert finding.stretch.onset == pytest.approx(at * 400 * 50, abs=100)
+
+
+@pytest.mark.parametrize(
+    "shape", [ramp(0.1, 3.0), jump(1e-3, 1.0, at=0.08), pieces((0, 0.1), (0.5, 1.0), (0.52, 0.1)), level(0.1)]
+)
+def test_silent_on_steps_that_climb_warm_up_or_come_back(shape: Shape) -> None:
+    assert jumps["G"](stepping(shape)) == []
+
+
+def test_silent_on_steps_that_follow_their_gradient() -> None:
+    """As plain SGD's do."""
+    leap = jump(1.0, 50.0, at=0.6)
+    assert jumps["G"](stepping(leap, gradient=leap)) == []
+
+
+def test_gradients_that_grow_after_the_jump_are_its_effect() -> None:
+    run = stepping(jump(0.1, 1.0, at=0.6), gradient=jump(1.0, 10.0, at=0.605))
+    assert one_finding(jumps["G"](run)).params["check"] == "jump"
+
+
+def test_silent_on_a_dead_network_that_comes_back() -> None:
+    dead = jump(0.0, 0.1, at=0.6)
+    assert jumps["G"](stepping(dead, gradient=dead)) == []
