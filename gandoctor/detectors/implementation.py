@@ -259,7 +259,9 @@ def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
         measured.append(("least loss of D on fakes", float(fake.min()), lowest, game.fake.tags))
     else:
         early = slice(0, max(3, len(g) // 100))
-        possible = abs(float(np.median(g[early])) - 0.474) < 0.06 and abs(float(np.median(d[early])) - 1.448) < 0.08
+        possible = (
+            abs(float(np.median(g[early])) - 0.474) < 0.06 and abs(float(np.median(d[early])) - 1.448) < 0.08
+        )
         measured.append(("least L_D", float(d.min()), limits["sigmoid_d"], game.d.tags))
     kept = all(x <= bound.value if bound is highest else x >= bound.value for _, x, bound, _ in measured)
     if not possible or not kept:
