@@ -14,6 +14,8 @@ from gandoctor.stats import (
     block_peaks,
     holding,
     mad,
+    memory,
+    noise,
     rolling_median,
     theil_sen,
     trend_effect,
@@ -47,6 +49,30 @@ def test_mad_of_nothing_is_nan() -> None:
 def test_mad_rescaled_is_the_standard_deviation_of_normal_values() -> None:
     values = np.random.default_rng(0).normal(3, 2, 100_000)
     assert mad(values) * stats.MAD_TO_SIGMA == pytest.approx(2, rel=0.01)
+
+
+# --- noise and memory
+
+
+def test_outliers_are_cut_at_four_robust_standard_deviations() -> None:
+    values = np.append(np.random.default_rng(0).normal(size=1_000), [1e6])
+    around = noise(values)
+    assert np.std(around) == pytest.approx(1, abs=0.05)
+    assert np.max(around) == pytest.approx(4 * stats.MAD_TO_SIGMA * mad(values), abs=0.05)
+    assert abs(float(around.mean())) < 1e-12
+
+
+def test_values_that_are_mostly_equal_keep_what_differs() -> None:
+    assert noise(np.array([0.0, 0.0, 0.0, 4.0])).tolist() == [-1.0, -1.0, -1.0, 3.0]
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+def test_memory_is_the_correlation_with_the_point_before(rho: float) -> None:
+    assert memory(red(rho, 4_000)) == pytest.approx(rho, abs=0.05)
+
+
+def test_a_constant_has_no_memory() -> None:
+    assert memory(np.full(9, 2.3)) == 0.0
 
 
 # --- blocks

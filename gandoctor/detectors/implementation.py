@@ -34,7 +34,7 @@ from gandoctor.interpret.view import (
     Signal,
 )
 from gandoctor.run import Steps, Values
-from gandoctor.stats import MAD_TO_SIGMA, Mask
+from gandoctor.stats import MAD_TO_SIGMA, Mask, memory
 from gandoctor.thresholds import Limits
 
 _MOST_POINTS = 20_000  # of a longer log every nth point
@@ -235,9 +235,9 @@ def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
 
     With s = σ(x) in (0, 1), −log σ(s) lies in (0.313, 0.693) and −log(1 − σ(s)) in (0.693, 1.313): D's loss
     on fakes is never below log 2; its loss on reals is never above, nor is G's. Without the extra sigmoid all
-    three cross log 2: at equilibrium by the noise of batches, else as soon as D leads. Losses that stand at
-    log 2 itself tell nothing. Where D's halves are not logged, a G that stays ahead could do the same: then
-    the losses must also have begun at 0.474 and 1.448, those of σ(σ(0)).
+    three cross log 2: at equilibrium by the noise of batches, else as soon as D leads. Only a D that stands
+    still may keep them apart, by chance: these must drift. Where D's halves are not logged, a G that stays
+    ahead could do the same: then the losses must also have begun at 0.474 and 1.448, those of σ(σ(0)).
     """
     game = view.game
     form = game.scale.best if game.scale.forms else None
@@ -253,8 +253,8 @@ def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
     if name == "non-saturating":
         measured.append(("largest L_G", float(g.max()), highest, game.g.tags))
     if halves:
-        off = fake > families.LOG2 + families.RESOLUTION
-        possible = np.count_nonzero(off) >= 20 and real.min() > _SIGMOID_LEAST and fake.max() < _SIGMOID_MOST
+        moves = memory(view.every_nth(game.fake, _MOST_POINTS).values) >= limits["sigmoid_drift"].value
+        possible = moves and real.min() > _SIGMOID_LEAST and fake.max() < _SIGMOID_MOST
         measured.append(("largest loss of D on reals", float(real.max()), highest, game.real.tags))
         measured.append(("least loss of D on fakes", float(fake.min()), lowest, game.fake.tags))
     else:

@@ -23,7 +23,7 @@ from gandoctor.interpret.view import (
     Track,
 )
 from gandoctor.run import Steps, Values
-from gandoctor.stats import MAD_TO_SIGMA, Mask, mad, rolling_median
+from gandoctor.stats import Mask, memory, noise, rolling_median
 from gandoctor.thresholds import Limits
 
 _MOST_POINTS = 10_000  # of a longer log every nth point: the jitter from batch to batch stays
@@ -44,13 +44,10 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     (a huge R1 weight): the loss of one that does not is never below the equilibrium, by Jensen's
     inequality.
     """
+    if (unjudged := _unjudged(view, "GD204")) is not None:
+        yield unjudged
+        return
     game = view.game
-    if game.started is None:
-        yield NotExamined("GD204", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
-        return
-    if not game.scale.defined:
-        yield NotExamined("GD204", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, D_STEP.name)
-        return
     d = view.every_nth(game.d, _MOST_POINTS)
     equilibrium = game.scale.best.d_equilibrium or 1.0
     jitter = _jitter(d.values) / equilibrium
@@ -89,6 +86,15 @@ def stands_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     error = stretch.end is None and (died or falls)
     severity = Severity.ERROR if error else Severity.WARNING
     yield Finding("GD204", severity, stretch, evidence, view.subject("D"), params, overwhelming=died)
+
+
+def _unjudged(view: RunView, code: str) -> NotExamined | None:
+    """Why D's loss cannot be held against its equilibrium."""
+    if view.game.started is None:
+        return NotExamined(code, State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
+    if not view.game.scale.defined:
+        return NotExamined(code, State.NOT_EXAMINABLE, "no-equilibrium", view.game.scale.name, D_STEP.name)
+    return None
 
 
 def _jitter(values: Values) -> Values:
@@ -133,38 +139,51 @@ def _quality_falls(view: RunView, stretch: Stretch) -> tuple[list[Evidence], boo
 def never_led(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a D that stood at chance from the first point on, though its loss moves: a false equilibrium.
 
-    Every live D that can see the difference gets ahead at the start. Convergence to equilibrium looks the
-    same at the end but not at the start. A run that continues another one (its steps begin late) may have
+    Every live D that can see a difference gets ahead at the start. Convergence to equilibrium looks the same
+    at the end but not at the start. A run that continues another one (its steps begin late) may have
     converged before: quiet. So is a D without jitter, which is no game at all (GD204).
     """
-    game = view.game
-    if game.started is None:
-        yield NotExamined("GD104", State.NOT_EXAMINABLE, "adversarial-part-not-run", "D's loss is always 0")
+    if (unjudged := _unjudged(view, "GD104")) is not None:
+        yield unjudged
         return
-    if not game.scale.defined:
-        yield NotExamined("GD104", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name, QUALITY.name)
+    chance = _chance(view, limits)
+    jitter = _jitter(view.every_nth(view.game.d, _MOST_POINTS).values) / (
+        view.family.best.d_equilibrium or 1.0
+    )
+    if chance is None or view.conditional or float(np.median(jitter)) < limits["moves"].value:
         return
+    params: dict[str, Param] = {"check": "false-equilibrium", "lead": max(chance.evidence[1].value, 0.0)}
+    yield replace(chance, code="GD104", params=params)
+
+
+@detector("GD204", needs=(D_LOSS,), min_points=26)
+def never_joined(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report the same beside a content loss, which carries G and may progress: D has no part in it."""
+    if (unjudged := _unjudged(view, "GD204")) is not None:
+        yield unjudged
+    elif view.conditional and (chance := _chance(view, limits)) is not None:
+        yield chance
+
+
+def _chance(view: RunView, limits: Limits) -> Finding | None:
+    """A D at chance in the median, which led in no tenth of the run."""
     first, last = view.span
     if first > 0.05 * last:
-        return
-    d = view.blocks(game.d, 10)
-    leads = np.array([form.lead(d.values) for form in game.scale.likely])  # (forms, blocks): all must agree
+        return None
+    d = view.blocks(view.game.d, 10)
+    leads = np.array([form.lead(d.values) for form in view.family.likely])  # (forms, blocks): all must agree
     off, ahead = float(np.max(np.abs(np.median(leads, axis=1)))), float(np.max(leads))
-    chance, ever = limits["chance"], limits["ever"]
-    if off > chance.value or ahead > ever.value:
-        return
-    raw = view.every_nth(game.d, _MOST_POINTS).values
-    if float(np.median(_jitter(raw))) < limits["moves"].value * (game.scale.best.d_equilibrium or 1.0):
-        return
-    start = int(game.d.steps[0])
+    if off > limits["chance"].value or ahead > limits["ever"].value:
+        return None
+    start = int(view.game.d.steps[0])
     stretch = Stretch(start, (start, start))
     window = view.window(stretch)
     evidence = (
-        Evidence(Kind.GAME, "|median lead of D|", off, chance, d.tags, window),
-        Evidence(Kind.GAME, "largest lead of D in any block", ahead, ever, d.tags, window),
+        Evidence(Kind.GAME, "|median lead of D|", off, limits["chance"], d.tags, window),
+        Evidence(Kind.GAME, "largest lead of D in any block", ahead, limits["ever"], d.tags, window),
     )
-    params: dict[str, Param] = {"lead": max(ahead, 0.0)}
-    yield Finding("GD104", Severity.WARNING, stretch, evidence, view.subject("D"), params)
+    params: dict[str, Param] = {"network": "D", "level": float(np.median(d.values)), "share": 1.0}
+    return Finding("GD204", Severity.WARNING, stretch, evidence, view.subject("D"), params)
 
 
 @detector("GD204", needs=(SCORES, SPREADS), min_points=40)
@@ -183,17 +202,23 @@ def outputs_stand(view: RunView, limits: Limits) -> Iterator[Finding]:
     if len(steps) < _LEAST:
         return
     bound = limits["scatter"]
-    batch = view.facts.get("batch_size")
-    if batch is not None and float(batch.value) > 0:  # twice the variance of such a batch's mean
-        bound = replace(bound, value=min(bound.value, math.sqrt(2 / float(batch.value))))
+    batch = view.facts["batch_size"].value if "batch_size" in view.facts else None
+    if isinstance(batch, int) and batch > 0:  # at most twice the variance of such a batch's mean
+        bound = replace(bound, value=min(bound.value, math.sqrt(2 / batch)))
     last = len(steps) - max(_LEAST, math.ceil(limits["lasting"].value * len(steps)))
     starts = np.unique(np.linspace(0, last, _STARTS).astype(np.intp)).tolist()
     for begin in starts:
         rest = [one[begin:] for one in values]
         if min(float(np.median(spread)) for spread in rest[2:]) < _TINY:
             return  # no spread: batches of one, or a D that is constant, which `stands_still` sees
-        scatter, memory = _noise(rest)
-        if scatter <= bound.value and memory <= limits["memory"].value:
+        if min(len(np.unique(one)) for one in rest) <= _WINDOW:
+            return  # printed with too few digits to show the noise of batches
+        scatter, breath, remembered = _noise(rest)
+        if (
+            scatter <= bound.value
+            and breath <= limits["breath"].value
+            and remembered <= limits["memory"].value
+        ):
             break
     else:
         return
@@ -204,33 +229,25 @@ def outputs_stand(view: RunView, limits: Limits) -> Iterator[Finding]:
     tags = tuple(tag for track in tracks for tag in track.tags)
     evidence = (
         Evidence(Kind.GAME, "scatter of D's mean output / its spread in a batch", scatter, bound, tags[:2], window),
-        Evidence(Kind.GAME, "largest correlation of D's outputs with the point before", memory, limits["memory"], tags,
-                 window),
+        Evidence(Kind.GAME, "scatter of the spread's logarithm", breath, limits["breath"], tags[2:], window),
+        Evidence(Kind.GAME, "largest correlation of D's outputs with the point before", remembered,
+                 limits["memory"], tags, window),
     )  # fmt: skip
     yield Finding("GD204", Severity.WARNING, stretch, evidence, view.subject(), {"share": share})
 
 
-def _noise(values: Sequence[Values]) -> tuple[float, float]:
-    """How far D's outputs scatter, and how much they remember.
+def _noise(values: Sequence[Values]) -> tuple[float, float, float]:
+    """How far D's mean outputs and their spreads scatter, and how much they remember.
 
-    values: its mean outputs on reals and on fakes, its spreads there, float64 (n,) each. Returns the largest
-    standard deviation of the means in units of the spread and of the logarithm of the spreads, and the
+    values: its mean outputs on reals and on fakes, its spreads there, float64 (n,) each. Returns the larger
+    standard deviation of the means, in units of the spread; that of the logarithm of the spreads; and the
     largest lag-1 autocorrelation of the four.
     """
     real, fake, *spreads = values
     means = [one / float(np.median(spread)) for one, spread in zip((real, fake), spreads, strict=True)]
-    noise = [_cut(one) for one in (*means, *(np.log(np.maximum(spread, _TINY)) for spread in spreads))]
-    power = [float(np.mean(x * x)) for x in noise]
-    memory = [float(np.mean(x[1:] * x[:-1])) / max(p, _TINY) for x, p in zip(noise, power, strict=True)]
-    return math.sqrt(max(power)), max(memory)
-
-
-def _cut(values: Values) -> Values:
-    """Values around their mean, outliers cut at 4 robust standard deviations, float64 (n,)."""
-    middle, reach = float(np.median(values)), 4 * MAD_TO_SIGMA * mad(values)
-    inside: Values = np.clip(values, middle - reach, middle + reach)
-    centred: Values = inside - inside.mean()
-    return centred
+    widths = [np.log(np.maximum(spread, _TINY)) for spread in spreads]
+    wide = [max(float(np.std(noise(one))) for one in pair) for pair in (means, widths)]
+    return wide[0], wide[1], max(memory(one) for one in (*means, *widths))
 
 
 @detector("GD204", needs=(G_STEP, G_WEIGHT), min_points=40)

@@ -74,9 +74,9 @@ def two_discriminators(share: float) -> Run:
     )
 
 
-def double(points: int = 400, seed: int = 0) -> dict[str, Values]:
+def double(points: int = 400, seed: int = 0, means: tuple[float, float] = (2.0, -2.0)) -> dict[str, Values]:
     """BCE-with-logits on outputs that already went through a sigmoid: σ(σ(x)) lies in [0.5, 0.731]."""
-    real, fake = (1 / (1 + np.exp(-x)) for x in outputs_of(2.0, -2.0, points=points, seed=seed))
+    real, fake = (1 / (1 + np.exp(-x)) for x in outputs_of(*means, points=points, seed=seed))
     made = {"loss_D_real": softplus(-real), "loss_D_fake": softplus(fake), "loss_G": softplus(-fake)}
     return {tag: x.mean(1) for tag, x in made.items()}
 
@@ -272,12 +272,45 @@ def test_a_g_loss_that_starts_elsewhere_is_no_cross_entropy_with_a_wrong_sign() 
     assert refusal(sinking(logged(CRITIC))) == ("not-examinable", "other-family", "")
 
 
-def test_double_sigmoid_is_told_by_its_start_and_its_bounds() -> None:
+def test_double_sigmoid_is_told_by_its_bounds() -> None:
     finding = one_finding(sigmoids(make_run(double())))
     assert finding.severity is Severity.WARNING
-    assert measured(finding)["largest L_G"] <= 0.693
-    assert measured(finding)["least L_D"] >= 1.006
+    assert measured(finding)["largest L_G"] <= 0.6932
+    assert measured(finding)["largest loss of D on reals"] <= 0.6932
+    assert measured(finding)["least loss of D on fakes"] >= 0.6931
     assert finding.stretch.onset == 50
+
+
+def test_double_sigmoid_is_told_where_both_outputs_saturate_and_the_log_begins_late() -> None:
+    values = {tag: x[200:] for tag, x in double(points=600, means=(-4.0, -8.0)).items()}
+    assert len(sigmoids(make_run(values))) == 1
+
+
+def test_double_sigmoid_under_minimax() -> None:
+    values = double()
+    assert (
+        len(
+            sigmoids(
+                make_run({**values, "loss_G": -values["loss_D_fake"]}),
+            )
+        )
+        == 1
+    )
+
+
+def test_double_sigmoid_without_the_halves_is_told_by_its_start() -> None:
+    values = double()
+    whole = {"loss_D": values["loss_D_real"] + values["loss_D_fake"], "loss_G": values["loss_G"]}
+    finding = one_finding(sigmoids(make_run(whole)))
+    assert measured(finding)["least L_D"] >= 1.006
+    assert sigmoids(make_run({tag: x[200:] for tag, x in whole.items()})) == []
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.02, 0.3])  # of both outputs: at equilibrium, or a G that is ahead
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.1])
+def test_silent_on_outputs_that_stand(mean: float, spread: float) -> None:
+    played = game("non-saturating", mean, mean, spread=spread)
+    assert [one for one in sigmoids(logged(played, *NAMED)) if not hasattr(one, "reason")] == []
 
 
 @pytest.mark.parametrize(("tag", "at", "value"), [("loss_G", 250, 0.7), ("loss_D_fake", 250, 0.2)])
