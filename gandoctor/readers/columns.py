@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +127,7 @@ class Columns:
             if shared not in joined:
                 joined[shared] = _joined(rows)
             own, order = joined[shared]
-            numbers = _concatenated(values)
+            numbers = _concatenated(values, np.float64)
             found[name] = own, numbers if order is None else numbers[order]
         return found
 
@@ -156,17 +156,17 @@ class Columns:
 
 def _joined(parts: Sequence[Steps | Sequence[int]]) -> tuple[Steps, Order | None]:
     """The rows of several parts, ascending, and the order that sorted them, None if they were."""
-    rows: Steps = np.concatenate([np.asarray(part, np.int64) for part in parts])
-    if np.all(np.diff(rows) >= 0):
+    rows: Steps = _concatenated(parts, np.int64)
+    if np.all(rows[1:] >= rows[:-1]):
         return rows, None
     order = np.argsort(rows, kind="stable")
     return rows[order], order
 
 
-def _concatenated(parts: Sequence[Values | Sequence[float]]) -> Values:
+def _concatenated(parts: Sequence[Any], kind: type[np.int64 | np.float64]) -> npt.NDArray[Any]:
     if len(parts) == 1:
-        return np.asarray(parts[0], np.float64)
-    return np.concatenate([np.asarray(part, np.float64) for part in parts])
+        return np.asarray(parts[0], kind)
+    return np.concatenate([np.asarray(part, kind) for part in parts])
 
 
 def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
