@@ -78,7 +78,7 @@ def _whole_lines(file: IO[AnyStr], end: AnyStr, size: int, faults: Faults) -> It
         if len(rest) < LONGEST_LINE or rest.endswith(end):
             yield data + rest
             continue
-        faults.add("", "long-line", f"a line of more than {LONGEST_LINE >> 20} MiB was left out")
+        faults.once("", "long-line", f"what is longer than {LONGEST_LINE >> 20} MiB on one line was left out")
         while rest and not rest.endswith(end):
             rest = file.readline(LONGEST_LINE)
         yield data[: data.rfind(end) + 1]

@@ -173,7 +173,7 @@ def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
     """The rows on which anything was logged, each once, int64 (n,)."""
     distinct = list({id(rows): rows for rows, _ in columns}.values())
     longest = max(distinct, key=len)
-    if len(distinct) == 1 and np.all(np.diff(longest) > 0):
+    if len(distinct) == 1 and np.all(longest[1:] > longest[:-1]):
         return longest
     if _is_dense(longest) and all(longest[0] <= own[0] and own[-1] <= longest[-1] for own in distinct):
         return longest
@@ -184,7 +184,7 @@ def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
 
 def _is_dense(rows: Steps) -> bool:
     """Whether ascending rows leave out none."""
-    return bool(rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1))
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and np.all(rows[1:] > rows[:-1]))
 
 
 def _places(rows: Steps, all_rows: Steps) -> npt.NDArray[np.intp]:
@@ -272,7 +272,7 @@ def _counts(values: Values, whole: bool = False, turns: npt.NDArray[np.bool_] | 
         return False
     if len(finite) < 3:
         return True
-    falls = np.diff(finite) < 0
+    falls = finite[1:] < finite[:-1]
     if turns is not None and len(turns) == len(falls):
         falls &= ~turns
     return bool(np.ptp(finite) > 0 and np.count_nonzero(falls) <= 0.5 * len(finite))

@@ -32,7 +32,7 @@ from gandoctor.run import RunParts, Start, Steps
 if TYPE_CHECKING:
     import pandas as pd
 
-_Cells: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]  # and which are known, None: all
+_Cells: TypeAlias = tuple[npt.NDArray[Any], Steps | None]  # and the rows on which something stands, None: all
 
 KIND = "log"
 ORDER = 60
@@ -51,7 +51,7 @@ _MISSING = ["", "NA", "na", "N/A", "n/a", "None", "none", "NULL", "null", "-", "
 _NAN = ["nan", "NaN", "NAN", "-nan", "-NaN"]
 _NAN_WORDS = (b"nan", b"NaN", b"NAN")  # each of the above holds one of these
 _BLOCK_BYTES = 1 << 23
-_PIECES = 32  # of a block, when the whole file is read at once: they stay in the processor's cache
+_PIECE_BYTES = 1 << 18  # when the whole file is read at once: stays in the processor's cache
 _FEW_ROWS, _MANY_CELLS = 8, 50  # a table of fewer rows and more columns lies on its side
 _LONGEST_CELL = 1 << 20  # bytes; a quote that is open for longer was never meant as one
 
@@ -87,16 +87,16 @@ def read(path: Path) -> list[RunParts]:
     """
     faults = Faults(path)
     reading = _Reading(Table(faults), faults)
-    pieces = _pieces(path, faults, _BLOCK_BYTES)
-    first = next(pieces, Block(b"", 1))
     small = path.stat().st_size <= _BLOCK_BYTES
+    head = _pieces(path, faults, _BLOCK_BYTES if small else _PIECE_BYTES)
+    first = next(head, Block(b"", 1))
     if small and (lying := _lying(first.data.decode(errors="replace"))):
         for name, cells in lying:
             _add_lying(reading, name, cells)
         return reading.table.parts()
     _find_layout(reading, first, path)
     if reading.layout is not None and not _read_whole(reading, path):
-        for block in _body(reading.layout, chain([first], pieces)):
+        for block in _body(reading.layout, _pieces(path, faults, _BLOCK_BYTES)):
             if not _read_fast(reading, block):
                 _read_rows(reading, block)
     if not reading.rows:
@@ -172,7 +172,7 @@ def _find_layout(reading: _Reading, block: Block, path: Path) -> None:
 
 def _body(layout: Layout, pieces: Iterator[Block]) -> Iterator[Block]:
     """What is below the header, in blocks that end outside of quotes."""
-    first = next(pieces)
+    first = next(pieces, Block(b"", 1))
     line_ends = islice(re.finditer(rb"\r\n?|\n", first.data), layout.first)
     ends = [0, *(found.end() for found in line_ends)]
     begin = ends[-1] if len(ends) > layout.first else len(first.data)
@@ -200,8 +200,7 @@ def _read_whole(reading: _Reading, path: Path) -> bool:
     """Read the whole file by pandas' C parser; False, and nothing read, if that would lose something."""
     layout, faults = reading.layout, Faults(path)
     assert layout is not None
-    size = _BLOCK_BYTES // _PIECES
-    columns = _parsed(layout, lambda: _body(layout, _pieces(path, faults, size, numbered=False)))
+    columns = _parsed(layout, lambda: _body(layout, _pieces(path, faults, _PIECE_BYTES, numbered=False)))
     if columns is None or faults.problems():
         return False
     _add(reading, layout, columns)
@@ -222,13 +221,11 @@ def _add(reading: _Reading, layout: Layout, columns: Sequence[_Cells]) -> None:
     rows = np.arange(reading.rows, reading.rows + len(columns[0][0]), dtype=np.int64)
     reading.rows += len(rows)
     for name, numeric, (cells, known) in zip(layout.names, layout.numeric, columns, strict=True):
-        if numeric or holds_words(name):
-            own = rows if known is None else rows[known]
-            logged = cells if known is None else cells[known]
-            if numeric:
-                reading.table.numbers(name, own, logged)
-            else:
-                reading.table.words(name, own, map(str.strip, logged))
+        own, logged = (rows, cells) if known is None else (rows[known], cells[known])
+        if numeric:
+            reading.table.numbers(name, own, logged)
+        elif holds_words(name):
+            reading.table.words(name, own, map(str.strip, logged))
 
 
 def _parsed(layout: Layout, body: Callable[[], Iterator[Block]]) -> list[_Cells] | None:
@@ -241,31 +238,30 @@ def _parsed(layout: Layout, body: Callable[[], Iterator[Block]]) -> list[_Cells]
     if frame is None:
         return None
     columns = [frame[place] for place in range(len(layout.names))]
-    if feed.are_plain and layout.delimiter != " ":
+    empty = {place: mask for place, column in enumerate(columns) if np.any(mask := column.isna().to_numpy())}
+    if feed.is_plain and layout.delimiter != " ":
         if feed.delimiters != (len(columns) - 1) * len(frame):
             return None
-    elif columns[-1].hasnans:  # missing cells, or short rows?
+    elif len(columns) - 1 in empty:  # missing cells, or short rows?
         return None
-    empty = {place: column.isna().to_numpy() for place, column in enumerate(columns) if column.hasnans}
-    if feed.nans:
-        not_numbers = sum(int(np.count_nonzero(mask)) for mask in empty.values())
-        if all(layout.numeric) and not_numbers == feed.nans:
-            empty = {}
-        else:  # read again with nan written as inf: what is NaN then, was missing
-            finite = _frame(_Feed(body(), layout, finite=True), layout, _MISSING)
-            if finite is None or len(finite) != len(frame):  # the file has changed
-                return None
-            empty = {place: finite[place].isna().to_numpy() for place in empty}
+    if feed.nans and all(layout.numeric) and feed.nans == sum(map(np.count_nonzero, empty.values())):
+        empty = {}
+    elif feed.nans:  # read again with nan written as inf: what is NaN then, was missing
+        finite = _frame(_Feed(body(), layout, finite=True), layout, _MISSING)
+        if finite is None or len(finite) != len(frame):  # the file has changed
+            return None
+        empty |= {place: finite[place].isna().to_numpy() for place in empty if layout.numeric[place]}
     return [
-        (column.to_numpy(), ~empty[place] if place in empty else None) for place, column in enumerate(columns)
+        (column.to_numpy(), np.flatnonzero(~empty[place]) if place in empty else None)
+        for place, column in enumerate(columns)
     ]
 
 
 class _Feed:
     """Blocks as the file that pandas reads, and what is seen of them in passing.
 
-    delimiters, nans: how many there are; nan is counted in words, too. are_plain: no quotes are.
-    It ends at quotes in odd places, and `is_whole` is False then.
+    delimiters, nans: how many there are; nan is counted in words, too. is_plain: there are no quotes.
+    is_whole: False if quotes stand in odd places; it ends there.
     """
 
     def __init__(self, body: Iterator[Block], layout: Layout, *, finite: bool = False) -> None:
@@ -273,22 +269,22 @@ class _Feed:
         self._delimiter = layout.delimiter.encode()
         self._finite = finite
         self.delimiters = self.nans = 0
-        self.are_plain = self.is_whole = True
+        self.is_plain = self.is_whole = True
 
-    def __iter__(self) -> Iterator[Block]:  # pandas asks for it, and never calls it
+    def __iter__(self) -> Iterator[Block]:  # what pandas tells a file by; it calls `read` alone
         return self._body
 
     def read(self, _size: int = -1) -> bytes:
         """The next block, b"" at the end."""
         data = next((block.data for block in self._body), b"")
         if b'"' in data:
-            self.are_plain = False
+            self.is_plain = False
             if not _quotes_cells(data):
                 self.is_whole = False
                 return b""
         self.delimiters += count(data, self._delimiter)
-        for word in _NAN_WORDS:
-            if word[:1] in data and word[1:2] in data:  # one byte is found much faster
+        if b"a" in data or b"A" in data:  # one byte is found much faster than a word
+            for word in (word for word in _NAN_WORDS if word[:1] in data):
                 self.nans += data.count(word)
                 data = data.replace(word, b"inf") if self._finite else data
         return data
