@@ -126,7 +126,7 @@ def _add_column(table: Table, name: str, cells: Sequence[object], rows: Steps, d
 def as_numbers(cells: Sequence[object]) -> tuple[Values, npt.NDArray[np.bool_]]:
     """The cells as float64 (n,), and which of them hold a number: a JSON number, or a text of one."""
     found = list(cells)
-    odd = [place for place, cell in enumerate(cells) if type(cell) not in _NUMBERS]
+    odd = [place for place, kind in enumerate(map(type, cells)) if kind not in _NUMBERS]
     words = {cell for cell in map(cells.__getitem__, odd) if type(cell) is str}
     texts = {word: to_number(word) for word in words}
     for place in odd:
