@@ -29,11 +29,12 @@ class Block:
     line: int
 
 
-def blocks(path: Path, faults: Faults, size: int = BLOCK_BYTES) -> Iterator[Block]:
+def blocks(path: Path, faults: Faults, size: int = BLOCK_BYTES, *, numbered: bool = True) -> Iterator[Block]:
     r"""Read a file in blocks of about `size` bytes, cut at line ends ("\n").
 
     UTF-8 and UTF-16 by their byte order mark, else UTF-8, else Latin-1 with a problem. NUL bytes
     (left by a crash) are taken out with a problem, and so are lines longer than 64 MiB.
+    numbered: False saves the counting of lines, for who asks for no line's number.
     Raises OSError if the file cannot be read.
     """
     line = 1
@@ -42,7 +43,7 @@ def blocks(path: Path, faults: Faults, size: int = BLOCK_BYTES) -> Iterator[Bloc
             data = _decoded(data, line, faults)
         if data:
             yield Block(data, line)
-        line += count(data, b"\n")
+        line += count(data, b"\n") if numbered else 0
 
 
 def count(data: bytes, byte: bytes) -> int:
@@ -63,11 +64,12 @@ def _utf8(path: Path, faults: Faults, size: int) -> Iterator[bytes]:
             file.seek(0)
         offset = file.tell()
         for data in _whole_lines(file, b"\n", size, faults):
+            begin, offset = offset, offset + len(data)
             if b"\0" in data:
-                place = f"byte {offset + data.index(0)}"
+                place = f"byte {begin + data.index(0)}"
                 faults.once(place, "nul-bytes", "NUL bytes in a text file were left out")
-            offset += len(data)
-            yield data.replace(b"\0", b"")
+                data = data.replace(b"\0", b"")
+            yield data
 
 
 def _whole_lines(file: IO[AnyStr], end: AnyStr, size: int, faults: Faults) -> Iterator[AnyStr]:
@@ -76,7 +78,7 @@ def _whole_lines(file: IO[AnyStr], end: AnyStr, size: int, faults: Faults) -> It
         if len(rest) < LONGEST_LINE or rest.endswith(end):
             yield data + rest
             continue
-        faults.add("", "long-line", f"a line of more than {LONGEST_LINE >> 20} MiB was left out")
+        faults.once("", "long-line", f"what is longer than {LONGEST_LINE >> 20} MiB on one line was left out")
         while rest and not rest.endswith(end):
             rest = file.readline(LONGEST_LINE)
         yield data[: data.rfind(end) + 1]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +127,7 @@ class Columns:
             if shared not in joined:
                 joined[shared] = _joined(rows)
             own, order = joined[shared]
-            numbers = _concatenated(values)
+            numbers = _concatenated(values, np.float64)
             found[name] = own, numbers if order is None else numbers[order]
         return found
 
@@ -156,24 +156,24 @@ class Columns:
 
 def _joined(parts: Sequence[Steps | Sequence[int]]) -> tuple[Steps, Order | None]:
     """The rows of several parts, ascending, and the order that sorted them, None if they were."""
-    rows: Steps = np.concatenate([np.asarray(part, np.int64) for part in parts])
-    if np.all(np.diff(rows) >= 0):
+    rows: Steps = _concatenated(parts, np.int64)
+    if np.all(rows[1:] >= rows[:-1]):
         return rows, None
     order = np.argsort(rows, kind="stable")
     return rows[order], order
 
 
-def _concatenated(parts: Sequence[Values | Sequence[float]]) -> Values:
+def _concatenated(parts: Sequence[Any], kind: type[np.int64 | np.float64]) -> npt.NDArray[Any]:
     if len(parts) == 1:
-        return np.asarray(parts[0], np.float64)
-    return np.concatenate([np.asarray(part, np.float64) for part in parts])
+        return np.asarray(parts[0], kind)
+    return np.concatenate([np.asarray(part, kind) for part in parts])
 
 
 def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
     """The rows on which anything was logged, each once, int64 (n,)."""
     distinct = list({id(rows): rows for rows, _ in columns}.values())
     longest = max(distinct, key=len)
-    if len(distinct) == 1 and np.all(np.diff(longest) > 0):
+    if len(distinct) == 1 and np.all(longest[1:] > longest[:-1]):
         return longest
     if _is_dense(longest) and all(longest[0] <= own[0] and own[-1] <= longest[-1] for own in distinct):
         return longest
@@ -184,7 +184,7 @@ def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
 
 def _is_dense(rows: Steps) -> bool:
     """Whether ascending rows leave out none."""
-    return bool(rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1))
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and np.all(rows[1:] > rows[:-1]))
 
 
 def _places(rows: Steps, all_rows: Steps) -> npt.NDArray[np.intp]:
@@ -272,7 +272,7 @@ def _counts(values: Values, whole: bool = False, turns: npt.NDArray[np.bool_] | 
         return False
     if len(finite) < 3:
         return True
-    falls = np.diff(finite) < 0
+    falls = finite[1:] < finite[:-1]
     if turns is not None and len(turns) == len(falls):
         falls &= ~turns
     return bool(np.ptp(finite) > 0 and np.count_nonzero(falls) <= 0.5 * len(finite))

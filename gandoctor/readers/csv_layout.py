@@ -99,6 +99,8 @@ def layout_of(text: str, *, whole: bool, named_csv: bool) -> Layout | None:
     plain_lines = ["" if number in comments else line for number, line in enumerate(lines)]
     best: tuple[float, Layout] | None = None
     for delimiter, decimal in ((",", "."), (";", "."), ("\t", "."), (";", ","), ("\t", ","), (" ", ".")):
+        if delimiter in ";\t" and delimiter not in text:
+            continue
         trial = Layout(delimiter, decimal)
         found = _fit(trial, _rows(trial, plain_lines), comments, named_csv)
         if found is not None and (best is None or found[0] > best[0]):

@@ -4,20 +4,18 @@
     0,1.386,0.693                0;1,386;0,693              0,"tensor(10.5290, grad_fn=<…>)",0.0009
 
 An empty cell and NA mean "not logged here"; nan means that NaN was logged. Pandas' C parser reads
-what is regular; a block of the file that it cannot read without loss is read row by row.
+the whole table at once if it is regular; else block by block, and row by row a block that it cannot
+read without loss.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
-from functools import reduce
-from io import BytesIO
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +32,7 @@ from gandoctor.run import RunParts, Start, Steps
 if TYPE_CHECKING:
     import pandas as pd
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
+_Cells: TypeAlias = tuple[npt.NDArray[Any], Steps | None]  # and the rows on which something stands, None: all
 
 KIND = "log"
 ORDER = 60
@@ -51,7 +49,9 @@ _TENSOR = re.compile(
 )
 _MISSING = ["", "NA", "na", "N/A", "n/a", "None", "none", "NULL", "null", "-", "--", "<NA>"]
 _NAN = ["nan", "NaN", "NAN", "-nan", "-NaN"]
+_NAN_WORDS = (b"nan", b"NaN", b"NAN")  # each of the above holds one of these
 _BLOCK_BYTES = 1 << 23
+_PIECE_BYTES = 1 << 18  # when the whole file is read at once: stays in the processor's cache
 _FEW_ROWS, _MANY_CELLS = 8, 50  # a table of fewer rows and more columns lies on its side
 _LONGEST_CELL = 1 << 20  # bytes; a quote that is open for longer was never meant as one
 
@@ -87,29 +87,21 @@ def read(path: Path) -> list[RunParts]:
     """
     faults = Faults(path)
     reading = _Reading(Table(faults), faults)
-    pieces = (Block(_bare(block.data), block.line) for block in blocks(path, faults, _BLOCK_BYTES))
-    first = next(pieces, Block(b"", 1))
     small = path.stat().st_size <= _BLOCK_BYTES
+    head = _pieces(path, faults, _BLOCK_BYTES if small else _PIECE_BYTES)
+    first = next(head, Block(b"", 1))
     if small and (lying := _lying(first.data.decode(errors="replace"))):
         for name, cells in lying:
             _add_lying(reading, name, cells)
         return reading.table.parts()
-    begin = _begin(reading, first, path)
-    if reading.layout is not None:
-        for block in _outside_quotes(chain([begin], pieces)):
+    _find_layout(reading, first, path)
+    if reading.layout is not None and not _read_whole(reading, path):
+        for block in _body(reading.layout, _pieces(path, faults, _BLOCK_BYTES)):
             if not _read_fast(reading, block):
                 _read_rows(reading, block)
     if not reading.rows:
         faults.add("", "empty", "no row of numbers was found")
     return reading.table.parts(tag=tag_from(path))
-
-
-class Care(IntEnum):
-    """What the fast way must look for in a block: nothing, missing cells, or those and logged NaN."""
-
-    NONE = 0
-    MISSING = 1
-    NAN = 2
 
 
 @dataclass(slots=True)
@@ -120,7 +112,11 @@ class _Reading:
     faults: Faults
     layout: Layout | None = None
     rows: int = 0
-    care: Care = Care.NONE
+
+
+def _pieces(path: Path, faults: Faults, size: int, *, numbered: bool = True) -> Iterator[Block]:
+    found = blocks(path, faults, size, numbered=numbered)
+    return (Block(_bare(block.data), block.line) for block in found)
 
 
 def _bare(data: bytes) -> bytes:
@@ -159,23 +155,28 @@ def _digits(text: str) -> float:
     return 1 - len(data.translate(None, b"0123456789")) / max(1, len(data))
 
 
-def _begin(reading: _Reading, block: Block, path: Path) -> Block:
-    """Find the layout in the first block, and give what is below the header."""
+def _find_layout(reading: _Reading, block: Block, path: Path) -> None:
+    """Find the layout in the first block."""
     head = block.data[:HEAD_CHARACTERS].decode(errors="replace")
     layout = layout_of(
         head, whole=len(block.data) <= HEAD_CHARACTERS, named_csv=path.suffix.lower() in _SUFFIXES
     )
     if layout is None:
-        return block
+        return
     if layout.mismatch:
         reading.faults.add("", "header-mismatch", f"{layout.mismatch}; columns were told by position")
     if layout.names == ("column1",):
         layout = replace(layout, names=(path.stem,))
     reading.layout = layout
-    line_ends = islice(re.finditer(rb"\r\n?|\n", block.data), layout.first)
+
+
+def _body(layout: Layout, pieces: Iterator[Block]) -> Iterator[Block]:
+    """What is below the header, in blocks that end outside of quotes."""
+    first = next(pieces, Block(b"", 1))
+    line_ends = islice(re.finditer(rb"\r\n?|\n", first.data), layout.first)
     ends = [0, *(found.end() for found in line_ends)]
-    begin = ends[-1] if len(ends) > layout.first else len(block.data)
-    return Block(block.data[begin:], block.line + layout.first)
+    begin = ends[-1] if len(ends) > layout.first else len(first.data)
+    return _outside_quotes(chain([Block(first.data[begin:], first.line + layout.first)], pieces))
 
 
 def _outside_quotes(pieces: Iterable[Block]) -> Iterator[Block]:
@@ -195,32 +196,122 @@ def _outside_quotes(pieces: Iterable[Block]) -> Iterator[Block]:
         yield held
 
 
+def _read_whole(reading: _Reading, path: Path) -> bool:
+    """Read the whole file by pandas' C parser; False, and nothing read, if that would lose something."""
+    layout, faults = reading.layout, Faults(path)
+    assert layout is not None
+    columns = _parsed(layout, lambda: _body(layout, _pieces(path, faults, _PIECE_BYTES, numbered=False)))
+    if columns is None or faults.problems():
+        return False
+    _add(reading, layout, columns)
+    return True
+
+
 def _read_fast(reading: _Reading, block: Block) -> bool:
     """Read a block by pandas' C parser; False, and nothing read, if that would lose something."""
-    layout = reading.layout
-    assert layout is not None
-    if b'"' in block.data and not _quotes_cells(block.data):
+    assert reading.layout is not None
+    columns = _parsed(reading.layout, lambda: iter([block]))
+    if columns is None:
         return False
-    frame = _parsed(reading, layout, block.data)
-    if frame is None:
-        return False
-    columns = [frame[place] for place in range(len(layout.names))]
-    missing: dict[int, Mask] = {}
-    if reading.care is not Care.NONE:
-        if columns[-1].isna().any() and not _even(block.data, layout, len(frame)):
-            return False
-        missing = _missing(block.data, layout, reading.care, frame)
-    rows = np.arange(reading.rows, reading.rows + len(frame), dtype=np.int64)
-    reading.rows += len(frame)
-    for place, name in enumerate(layout.names):
-        known = ~missing[place] if place in missing else slice(None)
-        cells = columns[place].to_numpy()[known]
-        if layout.numeric[place]:
-            reading.table.numbers(name, rows[known] if place in missing else rows, cells)
-        elif holds_words(name):
-            known = columns[place].notna().to_numpy()
-            reading.table.words(name, rows[known], map(str.strip, cells[known]))
+    _add(reading, reading.layout, columns)
     return True
+
+
+def _add(reading: _Reading, layout: Layout, columns: Sequence[_Cells]) -> None:
+    rows = np.arange(reading.rows, reading.rows + len(columns[0][0]), dtype=np.int64)
+    reading.rows += len(rows)
+    for name, numeric, (cells, known) in zip(layout.names, layout.numeric, columns, strict=True):
+        own, logged = (rows, cells) if known is None else (rows[known], cells[known])
+        if numeric:
+            reading.table.numbers(name, own, logged)
+        elif holds_words(name):
+            reading.table.words(name, own, map(str.strip, logged))
+
+
+def _parsed(layout: Layout, body: Callable[[], Iterator[Block]]) -> list[_Cells] | None:
+    """The columns of a table by pandas' C parser; None if it is not regular, or a cell is no number.
+
+    body: gives what is below the header, as often as it is called.
+    """
+    feed = _Feed(body(), layout)
+    frame = _frame(feed, layout, _MISSING + _NAN)
+    if frame is None:
+        return None
+    columns = [frame[place] for place in range(len(layout.names))]
+    empty = {place: mask for place, column in enumerate(columns) if np.any(mask := column.isna().to_numpy())}
+    if feed.is_plain and layout.delimiter != " ":
+        if feed.delimiters != (len(columns) - 1) * len(frame):
+            return None
+    elif len(columns) - 1 in empty:  # missing cells, or short rows?
+        return None
+    if feed.nans and all(layout.numeric) and feed.nans == sum(map(np.count_nonzero, empty.values())):
+        empty = {}
+    elif feed.nans:  # read again with nan written as inf: what is NaN then, was missing
+        finite = _frame(_Feed(body(), layout, finite=True), layout, _MISSING)
+        if finite is None or len(finite) != len(frame):  # the file has changed
+            return None
+        empty |= {place: finite[place].isna().to_numpy() for place in empty if layout.numeric[place]}
+    return [
+        (column.to_numpy(), np.flatnonzero(~empty[place]) if place in empty else None)
+        for place, column in enumerate(columns)
+    ]
+
+
+class _Feed:
+    """Blocks as the file that pandas reads, and what is seen of them in passing.
+
+    delimiters, nans: how many there are; nan is counted in words, too. is_plain: there are no quotes.
+    is_whole: False if quotes stand in odd places; it ends there.
+    """
+
+    def __init__(self, body: Iterator[Block], layout: Layout, *, finite: bool = False) -> None:
+        self._body = body
+        self._delimiter = layout.delimiter.encode()
+        self._finite = finite
+        self.delimiters = self.nans = 0
+        self.is_plain = self.is_whole = True
+
+    def __iter__(self) -> Iterator[Block]:  # what pandas tells a file by; it calls `read` alone
+        return self._body
+
+    def read(self, _size: int = -1) -> bytes:
+        """The next block, b"" at the end."""
+        data = next((block.data for block in self._body), b"")
+        if b'"' in data:
+            self.is_plain = False
+            if not _quotes_cells(data):
+                self.is_whole = False
+                return b""
+        self.delimiters += count(data, self._delimiter)
+        if b"a" in data or b"A" in data:  # one byte is found much faster than a word
+            for word in (word for word in _NAN_WORDS if word[:1] in data):
+                self.nans += data.count(word)
+                data = data.replace(word, b"inf") if self._finite else data
+        return data
+
+
+def _frame(feed: _Feed, layout: Layout, absent: Sequence[str]) -> pd.DataFrame | None:
+    """A table as numbers and categories of words; NaN where one of `absent` stands. None if it is no such table."""
+    import pandas as pd
+
+    try:
+        frame: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
+            feed,
+            sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
+            header=None,
+            names=range(len(layout.names)),
+            decimal=layout.decimal,
+            engine="c",
+            dtype={
+                place: np.float64 if numeric else "category" for place, numeric in enumerate(layout.numeric)
+            },
+            na_values=absent,
+            keep_default_na=False,
+        )
+    except (ValueError, OverflowError):  # a cell that is no number, a row too long, nothing in it
+        return None
+    # Rows longer than the header make an index of their first cells.
+    return frame if feed.is_whole and isinstance(frame.index, pd.RangeIndex) else None
 
 
 def _quotes_cells(data: bytes) -> bool:
@@ -230,67 +321,6 @@ def _quotes_cells(data: bytes) -> bool:
     edges = np.frombuffer(b",;\t\n\r ", np.uint8)
     at_edge = np.isin(cells[quotes - 1], edges) | np.isin(cells[quotes + 1], edges)
     return len(quotes) % 2 == 0 and bool(np.all(at_edge))
-
-
-def _parsed(reading: _Reading, layout: Layout, data: bytes) -> pd.DataFrame | None:
-    """The block as a frame: numbers as float64, words as categories. None if a cell is neither.
-
-    Begins with the care that the last block needed.
-    """
-    import pandas as pd
-
-    types = _types(layout)
-    least = reading.care if all(layout.numeric) else max(reading.care, Care.MISSING)
-    for care in list(Care)[least:]:
-        absent = {Care.NONE: [], Care.MISSING: _MISSING, Care.NAN: _MISSING + _NAN}[care]
-        try:
-            frame = _frame(
-                data, layout, dtype=types, na_values=absent, keep_default_na=False, na_filter=bool(absent)
-            )
-        except (ValueError, OverflowError):  # a cell that is no number, a row too long, nothing in it
-            continue
-        # Rows longer than the header make an index of their first cells.
-        if not isinstance(frame.index, pd.RangeIndex):
-            return None
-        reading.care = care
-        return frame
-    return None
-
-
-def _frame(data: bytes, layout: Layout, **options: object) -> pd.DataFrame:
-    import pandas as pd
-
-    frame: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
-        BytesIO(data),
-        sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
-        header=None,
-        names=range(len(layout.names)),
-        decimal=layout.decimal,
-        engine="c",
-        low_memory=False,  # the block is small
-        **options,
-    )
-    return frame
-
-
-def _missing(data: bytes, layout: Layout, care: Care, frame: pd.DataFrame) -> dict[int, Mask]:
-    """In which cells of the columns of numbers nothing was logged, by column; none: left out."""
-    if care is Care.NAN:  # read again with nan written as inf: what is NaN then, was missing
-        finite = reduce(lambda data, nan: data.replace(nan, b"inf"), (b"nan", b"NaN", b"NAN"), data)
-        frame = _frame(finite, layout, dtype=_types(layout), na_values=_MISSING, keep_default_na=False)
-    columns = {place: frame[place] for place, numeric in enumerate(layout.numeric) if numeric}
-    return {place: column.isna().to_numpy() for place, column in columns.items() if column.hasnans}
-
-
-def _types(layout: Layout) -> dict[int, object]:
-    return {place: np.float64 if numeric else "category" for place, numeric in enumerate(layout.numeric)}
-
-
-def _even(data: bytes, layout: Layout, rows: int) -> bool:
-    """Whether no row is short, told by the number of delimiters. Short rows look like missing cells."""
-    if layout.delimiter == " " or b'"' in data:
-        return False
-    return count(data, layout.delimiter.encode()) == (len(layout.names) - 1) * rows
 
 
 def _read_rows(reading: _Reading, block: Block) -> None:

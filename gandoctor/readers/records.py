@@ -112,7 +112,10 @@ def _add_column(table: Table, name: str, cells: Sequence[object], rows: Steps, d
         table.words(name, rows[places], (str(cells[place]).strip() for place in places))
     elif not kinds.isdisjoint((int, float, str)):
         values, known = as_numbers(cells)
-        table.numbers(name, rows[known], values[known])
+        if np.all(known):  # columns that share their rows are joined once
+            table.numbers(name, rows, values)
+        else:
+            table.numbers(name, rows[known], values[known])
     if dict in kinds:
         inner: list[Record] = [cell for cell in cells if type(cell) is dict]
         if len(inner) < len(cells):
@@ -122,34 +125,26 @@ def _add_column(table: Table, name: str, cells: Sequence[object], rows: Steps, d
 
 def as_numbers(cells: Sequence[object]) -> tuple[Values, npt.NDArray[np.bool_]]:
     """The cells as float64 (n,), and which of them hold a number: a JSON number, or a text of one."""
-    kinds = set(map(type, cells))
-    words = {cell for cell in cells if type(cell) is str} if str in kinds else set()
+    found = list(cells)
+    odd = [place for place, kind in enumerate(map(type, cells)) if kind not in _NUMBERS]
+    words = {cell for cell in map(cells.__getitem__, odd) if type(cell) is str}
     texts = {word: to_number(word) for word in words}
-    found: Sequence[object] = cells
+    for place in odd:
+        cell = found[place]
+        found[place] = texts[cell] if type(cell) is str else None
     known = np.ones(len(cells), np.bool_)
-    if not kinds <= _NUMBERS:
-        if kinds <= {int, float, str, type(None)}:  # the common ones, quickly
-            found = [texts[cell] if type(cell) is str else cell for cell in cells]
-        else:
-            found = [_number(cell, texts) for cell in cells]
-        known = np.array([one is not None for one in found], np.bool_)
+    known[[place for place in odd if found[place] is None]] = False
     try:
         return np.array(found, np.float64), known
     except OverflowError:  # an integer beyond 1e308
-        return np.array([_number(cell, texts) for cell in cells], np.float64), known
+        return np.array(list(map(_float, found)), np.float64), known
 
 
-def _number(cell: object, texts: Mapping[str, float | None]) -> float | None:
-    if isinstance(cell, str):
-        return texts[cell]
-    if type(cell) is float:
-        return cell
-    if type(cell) is int:  # not bool
-        try:
-            return float(cell)
-        except OverflowError:
-            return float("inf") if cell > 0 else float("-inf")
-    return None
+def _float(number: object) -> float | None:
+    try:
+        return None if number is None else float(number)  # type: ignore[arg-type]
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")  # type: ignore[operator]
 
 
 def _add_statistics(

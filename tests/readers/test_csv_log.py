@@ -248,6 +248,43 @@ def test_blocks_and_the_whole_file_give_the_same(folder: Path, monkeypatch: pyte
         assert np.array_equal(one.order, pieces[tag].order)
 
 
+@pytest.mark.parametrize("cell", ["nan", "NaN", "NAN", "-nan", "", "NA", "inf"])
+def test_pieces_and_blocks_give_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch, cell: str) -> None:
+    regular = "step,d,g\n" + "".join(
+        f'{n},"{n / 8}",{cell if n % 3 else "nan" if n % 2 else n / 7}\n' for n in range(300)
+    )
+    monkeypatch.setattr(csv_log, "_PIECE_BYTES", 64)
+    at_once = series(folder, regular)
+    monkeypatch.setattr(csv_log, "_read_whole", lambda reading, path: False)
+    monkeypatch.setattr(csv_log, "_BLOCK_BYTES", 500)
+    in_blocks = series(folder, regular)
+    monkeypatch.setattr(csv_log, "_read_fast", lambda reading, block: False)
+    by_row = series(folder, regular)
+    for tag in ("d", "g"):
+        for other in (in_blocks, by_row):
+            assert np.array_equal(at_once[tag].steps, other[tag].steps)
+            assert np.array_equal(at_once[tag].values, other[tag].values, equal_nan=True)
+            assert np.array_equal(at_once[tag].order, other[tag].order)
+
+
+def test_a_short_row_is_no_missing_cell(folder: Path) -> None:
+    rows = [f"{n},{n / 8},{n / 4 if n % 3 else ''}\n" for n in range(60)]
+    [part] = parts(folder, "step,d,g\n" + "".join(rows))
+    assert part.problems == []
+    rows[42] = "42,5.25\n"
+    [part] = parts(folder, "step,d,g\n" + "".join(rows))
+    assert [(p.kind, p.place) for p in part.problems] == [("ragged-row", "line 44")]
+
+
+def test_letters_in_words_are_no_nan(folder: Path) -> None:
+    text = "step,metric,value\n0,luminance,nan\n0,fid,\n1,luminance,0.5\n1,fid,30\n2,luminance,\n2,fid,nan\n"
+    found = series(folder, text)
+    assert np.array_equal(found["luminance"].values, [np.nan, 0.5], equal_nan=True)
+    assert np.array_equal(found["fid"].values, [30, np.nan], equal_nan=True)
+    wrong = PLAIN + "12,5nan,0.5\n13,nan,0.5\n14,nano,0.5\n"
+    assert kinds(parts(folder, wrong)) == ["bad-cell", "bad-cell"]
+
+
 def test_long_form_gives_a_series_for_each_metric(folder: Path) -> None:
     found = series(folder, LONG)
     assert {tag: one.values.tolist() for tag, one in found.items()} == {
