@@ -302,7 +302,8 @@ def _network(said: list[str]) -> str:
 
 def _layer(said: list[str]) -> str:
     noise = {"grad", "grads", "gradient", "gradients", "norm", "norms", "weight", "weights", "param", "params", "l2",
-             "total", "step", "update", "updates", "ratio", "train", "all", "parameter", "net", "network", "model"}  # fmt: skip
+             "total", "step", "update", "updates", "ratio", "train", "all", "parameter", "net", "network",
+             "model"}  # fmt: skip
     return ".".join(word for word in said if word not in noise and word not in _D and word not in _G)
 
 
