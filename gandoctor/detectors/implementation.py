@@ -1,4 +1,4 @@
-"""GD701: losses that their family cannot produce; the code is wrong, not the game."""
+"""GD701: losses that their family cannot produce, gradients that add up; the code is wrong, not the game."""
 
 from __future__ import annotations
 
@@ -20,9 +20,21 @@ from gandoctor.findings import (
 )
 from gandoctor.interpret import families
 from gandoctor.interpret.families import FAMILIES, Form
-from gandoctor.interpret.view import D_LOSS, G_LOSS, SCORES, RunView
+from gandoctor.interpret.view import (
+    D_GRAD,
+    D_LOSS,
+    D_STEP,
+    D_WEIGHT,
+    G_GRAD,
+    G_LOSS,
+    G_STEP,
+    G_WEIGHT,
+    SCORES,
+    RunView,
+    Signal,
+)
 from gandoctor.run import Steps, Values
-from gandoctor.stats import Mask, memory
+from gandoctor.stats import MAD_TO_SIGMA, Mask, memory
 from gandoctor.thresholds import Limits
 
 _MOST_POINTS = 20_000  # of a longer log every nth point
@@ -282,6 +294,67 @@ def out_of_range(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
     )
     params: dict[str, Param] = {"check": "range", "share": share}
     yield Finding("GD701", Severity.ERROR, stretch, (evidence,), view.subject("D"), params, overwhelming=True)
+
+
+@detector("GD701", needs=(G_GRAD, G_STEP, G_WEIGHT), min_points=40)
+def g_gradients_add_up(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report gradients of G that were never set to zero, so that each is the sum of all so far.
+
+    The norm of a sum of n gradients is at least √n times that of one (more if they agree), from the first
+    steps on, and hardly jitters, since each batch adds only a 1/n-th to it. The steps then hardly jitter
+    either, and the weights go far. The gradients of one batch, by contrast, scatter from point to point;
+    those that really explode grow late, or with the jitter of their batches. Averages over many batches
+    jitter as little: they stay quiet unless they grow as fast and the weights with them.
+    """
+    yield from _adding_up(view, limits, "G", (G_GRAD, G_STEP, G_WEIGHT))
+
+
+@detector("GD701", needs=(D_GRAD, D_STEP, D_WEIGHT), min_points=40)
+def d_gradients_add_up(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for D."""
+    yield from _adding_up(view, limits, "D", (D_GRAD, D_STEP, D_WEIGHT))
+
+
+def _adding_up(
+    view: RunView, limits: Limits, network: str, signals: tuple[Signal, Signal, Signal]
+) -> Iterator[Finding]:
+    grads, moves, sizes = (view.get(signal) for signal in signals)
+    if any(view.roles[view.get(one).tags[0]].layer and len(view.all(one)) > 1 for one in signals):
+        return  # norms of layers alone: those of different layers do not belong together
+    steps, (gradient, step, weight) = view.aligned(grads, moves, sizes)
+    if len(steps) < 40 or min(gradient.min(), step.min(), weight.min()) <= 0:
+        return
+    early = slice(2, len(steps) // 4)  # later the terms may vanish: then the sum stands
+    root = np.sqrt(np.arange(1, len(steps) + 1))
+    summed = float(np.mean(gradient[early] >= gradient[0] * root[early]))
+    grown = float(np.median(weight[-3:]) / weight[0])
+    jitter, unsteady = _jitter(gradient), _jitter(step)
+    if summed < limits["summed"].value or grown < limits["grown"].value:
+        return
+    if jitter > limits["smooth"].value or unsteady > limits["steady"].value:
+        return
+    stretch = _whole(steps)
+    window = view.window(stretch)
+    evidence = (
+        Evidence(Kind.GRADIENTS, f"share of the first quarter with {network}'s gradient norm above √n x the first",
+                 summed, limits["summed"], grads.tags, window),
+        Evidence(Kind.GRADIENTS, f"jitter of {network}'s gradient norm from point to point", jitter,
+                 limits["smooth"], grads.tags, window),
+        Evidence(Kind.WEIGHTS, f"jitter of {network}'s step norm from point to point", unsteady, limits["steady"],
+                 moves.tags, window),
+        Evidence(Kind.WEIGHTS, f"weight norm of {network} at the end / at the start", grown, limits["grown"],
+                 sizes.tags, window),
+    )  # fmt: skip
+    params: dict[str, Param] = {"check": "summed-gradients"}
+    yield Finding("GD701", Severity.ERROR, stretch, evidence, view.subject(network), params)
+
+
+def _jitter(values: Values) -> float:
+    """The relative noise from point to point of positive values: the standard deviation of white noise in
+    their logarithm that has the same median second difference. A trend does not count.
+    """
+    bend = np.abs(np.diff(np.log(values), 2))
+    return float(np.median(bend)) * MAD_TO_SIGMA / 6**0.5
 
 
 def _named(view: RunView) -> str:

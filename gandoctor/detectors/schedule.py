@@ -1,4 +1,4 @@
-"""GD703: learning rates that are zero, out of the usual, or gone too early."""
+"""GD703: learning rates that are zero, out of the usual, or gone too early, by what is set or by what it does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
-from gandoctor.interpret.view import ANY, D_LR, G_LR, RunView, Signal
+from gandoctor.interpret.view import ANY, D_LR, D_STEP, D_WEIGHT, G_LR, G_STEP, G_WEIGHT, RunView, Signal
 from gandoctor.thresholds import Limits
 
 
@@ -100,3 +100,50 @@ def _gone(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterat
         "usual": f"{peak:g}",
     }
     yield Finding("GD703", Severity.WARNING, stretch, (evidence,), view.subject(network), params)
+
+
+@detector("GD703", needs=(G_STEP, G_WEIGHT), min_points=20)
+def g_is_swept_away(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a first step of G as large as its weights: the learning rate is larger than any that trains.
+
+    Adam's first step has the size of the learning rate in every weight, so usual rates move the weights by
+    a thousandth to a few hundredths of their norm. Only the first step of a run counts: weights that decay,
+    or that are clipped to near nothing, have steps as large as they are later on, at any rate.
+    """
+    yield from _swept(view, limits, "G", G_STEP, G_WEIGHT)
+
+
+@detector("GD703", needs=(D_STEP, D_WEIGHT), min_points=20)
+def d_is_swept_away(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """The same for D, if its weights then go on growing: the first clipping of a critic's weights moves them
+    as far, but hardly lets them grow. One that is known to be clipped is not judged.
+    """
+    clip = view.facts.get("clip_value")
+    if clip is None or not isinstance(clip.value, int | float) or clip.value == 0:
+        yield from _swept(view, limits, "D", D_STEP, D_WEIGHT)
+
+
+def _swept(view: RunView, limits: Limits, network: str, step: Signal, weight: Signal) -> Iterator[Finding]:
+    moves, sizes = view.get(step), view.get(weight)
+    steps, (moved, size) = view.aligned(moves, sizes)
+    # A layer alone may start at zero: any step is large beside it.
+    if len(steps) < 4 or size[0] <= 0 or view.roles[moves.tags[0]].layer or view.roles[sizes.tags[0]].layer:
+        return
+    if steps[0] > 0.05 * view.span[1]:
+        return  # the log of a run that goes on
+    sweep, swept = limits["sweep"], limits["swept"]
+    relative, grown = float(moved[0] / size[0]), float(np.median(size[1:4]) / size[0])
+    if relative < sweep.value or (network == "D" and grown < swept.value):
+        return
+    stretch = Stretch(int(steps[0]), (int(steps[0]), int(steps[0])))
+    window = view.window(stretch)
+    tags = (*moves.tags, *sizes.tags)
+    evidence = [
+        Evidence(Kind.WEIGHTS, f"first step norm / weight norm of {network}", relative, sweep, tags, window)
+    ]
+    if network == "D":
+        evidence.append(
+            Evidence(Kind.WEIGHTS, "weight norm of D at the next points / at the first", grown, swept, sizes.tags, window)
+        )  # fmt: skip
+    params: dict[str, Param] = {"knob": f"lr_{network}", "step": relative, "usual": "< 5%"}
+    yield Finding("GD703", Severity.WARNING, stretch, tuple(evidence), view.subject(network), params)

@@ -5,13 +5,15 @@ import pytest
 
 from gandoctor.detectors.implementation import (
     below_the_floor,
+    d_gradients_add_up,
     double_sigmoid,
     g_against_its_outputs,
+    g_gradients_add_up,
     negative_cross_entropy,
     out_of_range,
     outputs_contradict,
 )
-from gandoctor.findings import Severity
+from gandoctor.findings import Kind, Severity
 from gandoctor.run import Run, Values
 from tests.runs import (
     LOSSES,
@@ -35,6 +37,8 @@ floor, contradict, own_outputs = (
     hears(g_against_its_outputs),
 )
 sinking, sigmoids, ranges = hears(negative_cross_entropy), hears(double_sigmoid), hears(out_of_range)
+adding_up = {"G": hears(g_gradients_add_up), "D": hears(d_gradients_add_up)}
+NETWORKS = pytest.mark.parametrize("network", ["G", "D"])
 
 NAMED = {"loss_D_real": "D_real", "loss_D_fake": "D_fake", "loss_G": "G_GAN"}
 
@@ -88,6 +92,33 @@ def with_outputs(played: dict[str, Values], **changes: Values) -> Run:
     return logged({**played, **changes}, "loss_D", "loss_G", "out/real", "out/fake")
 
 
+def trained(
+    *, cleared: bool, network: str = "G", steps: int = 2_000, every: int = 10, growth: float = 1.0,
+    average: bool = False, lr: float = 1e-3, seed: int = 0,
+) -> Run:  # fmt: skip
+    """Norms of a network of 200 weights that Adam trains on noisy gradients of one lasting direction.
+
+    cleared: whether the gradients are set to zero at each step. growth: how many times larger those of a
+    batch are at the end than at the start. average: log means of `every` steps instead of every nth step.
+    """
+    rng, n = np.random.default_rng(seed), 200
+    weights, lasting = rng.normal(0, 0.1, n), rng.normal(0, 0.1, n)
+    pile, m, v = np.zeros(n), np.zeros(n), np.zeros(n)
+    rows = []
+    for t in range(steps):
+        # The noise of a batch is twice as large as what lasts, and batches differ in the size of both.
+        batch = (lasting + rng.normal(0, 0.2, n)) * np.exp(rng.normal(0, 0.2)) * growth ** (t / steps)
+        pile = batch if cleared else pile + batch
+        m, v = 0.5 * m + 0.5 * pile, 0.9 * v + 0.1 * pile**2
+        move = lr * (m / (1 - 0.5 ** (t + 1))) / np.sqrt(v / (1 - 0.9 ** (t + 1)))
+        weights = weights - move
+        rows.append([np.linalg.norm(x) for x in (pile, move, weights)])
+    table = np.array(rows).reshape(-1, every, 3)
+    shown = table.mean(1) if average else table[:, 0]
+    names = (f"{name}_{network}" for name in ("grad_norm", "step_norm", "weight_norm"))
+    return make_run(dict(zip(names, shown.T, strict=True)), every=every)
+
+
 CRITIC = game("wgan", ramp(1, 6), ramp(-1, -6))
 LEAST_SQUARES = game("lsgan", 1.02, 0.35, spread=0.25)
 FIRES = {
@@ -97,6 +128,8 @@ FIRES = {
     "negative_cross_entropy": wrong_sign(),
     "double_sigmoid": make_run(double()),
     "out_of_range": logged(CRITIC, settings={"gan_mode": "vanilla"}),
+    "g_gradients_add_up": trained(cleared=False),
+    "d_gradients_add_up": trained(cleared=False, network="D"),
 }
 SILENT = {
     "below_the_floor": named(game("non-saturating", ramp(0, 2), ramp(0, -2))),
@@ -107,6 +140,8 @@ SILENT = {
         game("non-saturating", 0.0, 0.0, spread=0.1), "loss_D_real", "loss_D_fake", "loss_G"
     ),
     "out_of_range": logged(game("non-saturating", 1.0, -1.0), settings={"gan_mode": "vanilla"}),
+    "g_gradients_add_up": trained(cleared=True, growth=100),
+    "d_gradients_add_up": trained(cleared=True, growth=100, network="D"),
 }
 
 
@@ -302,3 +337,45 @@ def test_a_range_is_held_against_the_family_that_was_named() -> None:
 def test_a_few_negative_values_are_no_other_family(until: float, fires: int) -> None:
     run = make_run({"loss_D": pieces((0, -0.5), (until, 0.9)), "loss_G": level(1.0)})
     assert len(ranges(run, family="non-saturating")) == fires
+
+
+# --- gradients that add up
+
+
+@pytest.mark.parametrize("every", [1, 4, 25])
+@NETWORKS
+def test_gradients_that_are_never_cleared(network: str, every: int) -> None:
+    finding = one_finding(adding_up[network](trained(cleared=False, network=network, every=every)))
+    assert finding.severity is Severity.ERROR
+    assert finding.params["check"] == "summed-gradients"
+    assert finding.subject.network == network
+    assert {evidence.kind for evidence in finding.evidence} == {Kind.GRADIENTS, Kind.WEIGHTS}
+    assert (finding.stretch.onset, finding.stretch.end) == (every, None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("growth", [1e-2, 1.0, 1e2, 1e4])
+@pytest.mark.parametrize("average", [False, True])
+def test_silent_on_gradients_of_one_batch_however_they_grow(growth: float, average: bool, seed: int) -> None:
+    run = trained(cleared=True, growth=growth, average=average, seed=seed)
+    assert adding_up["G"](run) == []
+
+
+def test_silent_on_gradients_that_grow_smoothly_but_late() -> None:
+    """A game that runs away: no jitter, and weights that go far, but no growth at first."""
+    t = np.linspace(0, 1, 200)
+    run = make_run(
+        {
+            "grad_norm_G": 2 * np.exp(12 * t**4),
+            "step_norm_G": level(0.2),
+            "weight_norm_G": 20 * np.exp(3 * t**4),
+        }
+    )
+    assert adding_up["G"](run) == []
+
+
+def test_silent_on_a_network_that_is_not_updated_at_every_step() -> None:
+    every_other = np.where(np.arange(200) % 2 == 0, 1.0, 0.0)
+    run = trained(cleared=False)
+    made = {tag: one.values * every_other for tag, one in run.series.items()}
+    assert adding_up["G"](make_run(made)) == []

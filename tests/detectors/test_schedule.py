@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gandoctor.detectors.schedule import (
+    d_is_swept_away,
     d_rate_is_gone,
+    g_is_swept_away,
     g_rate_is_gone,
     rates_far_apart,
     rates_out_of_the_usual,
@@ -29,6 +31,8 @@ from tests.runs import (
 
 unusual, apart = hears(rates_out_of_the_usual), hears(rates_far_apart)
 gone = {"G": hears(g_rate_is_gone), "D": hears(d_rate_is_gone)}
+swept = {"G": hears(g_is_swept_away), "D": hears(d_is_swept_away)}
+NETWORKS = pytest.mark.parametrize("network", ["G", "D"])
 
 
 def configured(**settings: float | str) -> Run:
@@ -45,17 +49,45 @@ def cosine(t: np.ndarray) -> np.ndarray:
     return 1e-4 * (1 + np.cos(np.pi * t))
 
 
+def trained(
+    lr: float, *, network: str = "G", clip: float = np.inf, decay: float = 0.0, layer: str = "", steps: int = 400,
+    first: float = 0.1,
+) -> Run:  # fmt: skip
+    """Norms of a network of 500 weights that Adam trains on noisy gradients, logged every 10 steps from 0 on.
+
+    clip: bound of the weights. decay: L2 weight in the gradient. first: standard deviation of the first weights.
+    """
+    rng, n = np.random.default_rng(0), 500
+    weights, lasting = rng.normal(0, first, n), rng.normal(0, 0.5, n)
+    m, v = np.zeros(n), np.zeros(n)
+    rows = []
+    for t in range(steps):
+        gradient = lasting + rng.normal(0, 0.2, n) + decay * weights
+        m, v = 0.5 * m + 0.5 * gradient, 0.9 * v + 0.1 * gradient**2
+        before = weights
+        weights = weights - lr * (m / (1 - 0.5 ** (t + 1))) / np.sqrt(v / (1 - 0.9 ** (t + 1)))
+        weights = np.clip(weights, -clip, clip)
+        rows.append((np.linalg.norm(weights - before), np.linalg.norm(weights)))
+    end = f"_{network}" + (f"/{layer}" if layer else "")
+    moved, size = np.array(rows)[::10].T
+    return make_run({f"step_norm{end}": moved, f"weight_norm{end}": size}, every=10)
+
+
 FIRES = {
     "rates_out_of_the_usual": configured(lr_g=0.1, lr_d=2e-4),
     "rates_far_apart": configured(lr_g=1e-5, lr_d=4e-4),
     "g_rate_is_gone": rate(pieces((0, 2e-4), (0.5, 0.0))),
     "d_rate_is_gone": rate(pieces((0, 2e-4), (0.5, 0.0)), "D"),
+    "g_is_swept_away": trained(1.0),
+    "d_is_swept_away": trained(1.0, network="D"),
 }
 SILENT = {
     "rates_out_of_the_usual": configured(lr_g=1e-4, lr_d=4e-4),
     "rates_far_apart": configured(lr_g=1e-4, lr_d=4e-4),
     "g_rate_is_gone": rate(cosine),
     "d_rate_is_gone": rate(cosine, "D"),
+    "g_is_swept_away": trained(3e-3),
+    "d_is_swept_away": trained(3e-3, network="D"),
 }
 
 
@@ -173,3 +205,50 @@ def test_a_rate_of_0_throughout() -> None:
 @pytest.mark.parametrize("look", gone.values(), ids=["G", "D"])
 def test_rates_are_asked_for(look: Callable[..., Said]) -> None:
     assert refusal(look(make_run({"loss_D": level(1.0)}))) == ("not-examinable", "missing-signal", "lr")
+
+
+# --- steps as large as the weights
+
+
+@pytest.mark.parametrize(("lr", "fires"), [(1e-4, 0), (3e-3, 0), (0.03, 0), (0.3, 1), (1.0, 1), (30.0, 1)])
+@NETWORKS
+def test_a_first_step_as_large_as_the_weights(network: str, lr: float, fires: int) -> None:
+    said = swept[network](trained(lr, network=network))
+    assert len(said) == fires
+    for finding in said:
+        assert (finding.severity, finding.subject.network) == (Severity.WARNING, network)
+        assert finding.params["knob"] == f"lr_{network}"
+        assert {evidence.kind for evidence in finding.evidence} == {Kind.WEIGHTS}
+        assert (finding.stretch.onset, finding.stretch.end) == (10, None)
+
+
+@pytest.mark.parametrize("clip", [1e-4, 0.01, 0.05])
+def test_silent_on_weights_that_the_first_step_clips(clip: float) -> None:
+    """A projection moves the weights by more than they have left."""
+    run = trained(5e-5, network="D", clip=clip)
+    assert run.series["step_norm_D"].values[0] > run.series["weight_norm_D"].values[0]
+    assert swept["D"](run) == []
+
+
+def test_silent_on_a_critic_that_is_said_to_be_clipped() -> None:
+    run = trained(1.0, network="D")
+    assert len(swept["D"](run)) == 1
+    run.settings = configured(weight_clip=0.3).settings
+    assert swept["D"](run) == []
+    run.settings = configured(weight_clip=0.0).settings
+    assert len(swept["D"](run)) == 1
+
+
+@NETWORKS
+def test_silent_on_a_log_that_begins_when_weights_have_decayed_to_the_size_of_a_step(network: str) -> None:
+    run = trained(0.01, network=network, decay=1e4)
+    for one in run.series.values():
+        run.series[one.tag] = one.take(np.arange(len(one)) >= 10)
+    moved, size = (run.series[f"{name}_{network}"].values for name in ("step_norm", "weight_norm"))
+    assert np.median(moved / size) > 0.5
+    assert swept[network](run) == []
+
+
+def test_silent_on_a_layer_that_starts_at_zero() -> None:
+    """Biases do: any step is large beside them."""
+    assert swept["G"](trained(1e-3, first=0.0, layer="bias")) == []
