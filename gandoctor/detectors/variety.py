@@ -13,6 +13,8 @@ from gandoctor.run import Steps, Values
 from gandoctor.stats import Mask, holding, rolling_median
 from gandoctor.thresholds import Limits
 
+# Of the largest spread of D's outputs on reals: below it D answers the same to all, which tells nothing of G.
+_DEAD = 1e-3
 _OF_VARIETY = frozenset({"recall", "coverage", "modes"})
 
 
@@ -96,7 +98,8 @@ def _spread(
     """D's outputs on fakes vary by at most `bound` times as on reals, and late by more than `above` times."""
     fake, real = view.part(SPREADS, "fake"), view.part(SPREADS, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
-    ratio = _ratio(f, r)
+    alive = r > _DEAD * r.max(initial=0.0)
+    steps, ratio = steps[alive], _ratio(f[alive], r[alive])
     late = view.after_warm_up(steps)
     if not late.any():
         return

@@ -26,6 +26,7 @@ def row(**values: str) -> dict[str, str]:
         "folder": "run0001", "family": "ns", "data": "ring8", "fault": "d-perfect", "level": "losses",
         "format": "csv", "outcome": "ill", "true_codes": "GD201", "acceptable_primaries": "GD201 GD301",
         "verdict": "failing", "primary": "GD201", "confidence": "0.9", "runs": "1", "findings": "GD201",
+        "visible": "1",
     }  # fmt: skip
     return first | values
 
@@ -39,9 +40,15 @@ def test_report_counts() -> None:
         row(**HEALTHY, verdict="healthy"), row(**HEALTHY | {"primary": "GD102"}, verdict="warning"),
         row(**HEALTHY, verdict="unknown"), row(outcome="grey"),
         row(outcome="healthy", true_codes="GD601", verdict="failing"),
+        row(visible="0", primary="", verdict="healthy"), row(visible="0", primary="GD102"),
     ])  # fmt: skip
-    assert "8 runs: 3 ill, 3 healthy, 1 healthy with a true mechanism, 1 grey" in text
+    assert "10 runs: 5 ill, 3 healthy, 1 healthy with a true mechanism, 1 grey" in text
     assert "primary right on ill runs: 1/3" in text
+    assert (
+        "where nothing shows: 1 of 2 silent, 0 named right; all that were named wrong counted as wrong: 1/4"
+        in text
+    )
+    assert "primary among all true codes or the acceptable ones: 1/3" in text
     assert "ill runs called healthy:   1/3" in text
     assert "false alarms on healthy:   1/3" in text
     assert "harmless faults called failing: 1/1" in text

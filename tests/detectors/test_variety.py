@@ -164,6 +164,14 @@ def test_a_d_that_answers_the_same_to_all_tells_nothing_of_fakes() -> None:
     assert alike(make_run({"out/fake_std": level(0.0), "out/real_std": level(0.0)})) == []
 
 
+def test_a_d_that_dies_tells_what_it_saw_before() -> None:
+    # Weights shrink until D is constant: from half of the run on both spreads are 0.
+    dies = pieces((0, 2.0), (0.5, 0.0))
+    run = make_run({"out/fake_std": lambda t: dies(t) * np.where(t < 0.1, 0.9, 1e-4), "out/real_std": dies})
+    assert one_finding(alike(run)).stretch.onset == pytest.approx(2_000, abs=100)
+    assert alike(make_run({"out/fake_std": lambda t: 0.9 * dies(t), "out/real_std": dies})) == []
+
+
 def test_a_spread_counted_in_other_steps_is_judged_over_its_own() -> None:
     run = spreads(jump(0.9, 0.1, at=0.5))
     run.series.update(make_run({"loss_D": level(1.0)}, points=8_000).series)
