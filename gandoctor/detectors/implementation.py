@@ -37,6 +37,7 @@ from gandoctor.run import Steps, Values
 from gandoctor.stats import MAD_TO_SIGMA, Mask, memory
 from gandoctor.thresholds import Limits
 
+_LEAST_WEIGHT = 1e-3  # of an adversarial term (Ledig 2017, arXiv:1609.04802)
 _MOST_POINTS = 20_000  # of a longer log every nth point
 # −log σ(s) at s = 1 and −log(1 − σ(s)) there, less and more what a log rounds
 _SIGMOID_LEAST = float(np.log1p(np.exp(-1))) - families.RESOLUTION
@@ -49,7 +50,8 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
 
     For binary cross-entropy exp(−L_G) + exp(−L_D,fake) ≤ 1. Says nothing where G's loss may carry an
     unknown weight or other terms: it must be named as the adversarial part, or have started near the
-    equilibrium of its family, to be held against D's.
+    equilibrium of its family, to be held against D's. Else it may carry any weight down to a thousandth
+    (SRGAN's, the least in use), and both losses must be near 0 to break the bound.
     """
     game = view.game
     if not game.alone or game.weighted:
@@ -68,17 +70,21 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     if any(form.family.floor is None for form in forms):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
         return
-    if not _on_a_scale(view, forms, g):
-        yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
-        return
+    scaled = _on_a_scale(view, forms, g)
+    if not scaled:
+        if min(g.min(), d_fake.min()) < 0 or any(form.family.g_low < 0 for form in forms):
+            yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
+            return
+    # Whatever its weight, a loss that is never negative is no larger than this.
+    most = g if scaled else g / _LEAST_WEIGHT
     # Where the family is unknown, every family's bound must be broken.
-    excess = np.min([_excess(form, g, d_fake) for form in forms], axis=0)
+    excess = np.min([_excess(form, most, d_fake) for form in forms], axis=0)
     mask = excess > limits["jensen"].value
     share = float(np.mean(mask))
-    if share <= limits["share"].value:
-        return
     stretch = view.stretch(steps, mask, share=limits["share"].value, hold=0.7)
-    if stretch is None:
+    if share <= limits["share"].value or stretch is None:
+        if not scaled:
+            yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
         return
     both = limits["both"].value
     small = np.mean((d_fake < both * families.LOG2) & (np.abs(g) < both * families.LOG2))

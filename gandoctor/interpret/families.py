@@ -350,6 +350,11 @@ def _ranges(form: Form, seen: Evidence) -> float:
             if seen.fake is not None:
                 off = np.median(np.abs(seen.g / form.g_factor + seen.fake / form.d_factor))
                 score -= 6.0 * bool(off > 0.6 * np.median(seen.fake / form.d_factor) + 0.1)
+        if family.g_low == -np.inf and family.d_half is None and seen.fake is not None:
+            # A critic's too, in size at least: projects differ in the sign.
+            sizes = np.abs(seen.g), np.abs(seen.fake)
+            off = np.median(np.abs(sizes[0] - sizes[1]))
+            score -= 6.0 * bool(off > 0.6 * max(map(np.median, sizes)) + 0.1)
         if family.name == "hinge":  # a mean of D's outputs changes its sign or its size freely
             score -= 3.0 * (low >= 0)
         if family.d_half is None and low > 0:

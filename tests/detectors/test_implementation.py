@@ -206,6 +206,17 @@ def test_a_g_loss_of_unknown_scale_is_not_held_against_d() -> None:
     assert refusal(floor(run)) == ("not-examinable", "g-loss-scale-unknown", "d-fake-loss")
 
 
+def test_both_losses_at_0_break_the_bound_whatever_g_s_weight() -> None:
+    # Both had fallen before the first logged step: G's scale cannot be told from its start.
+    played = {tag: one.values for tag, one in swapped().series.items()}
+    whole = played["D_real"] + played["D_fake"]
+    for weight in (1.0, 1e-3, 20.0):
+        run = make_run({"loss_D": whole, "loss_G": weight * played["G_GAN"]})
+        assert one_finding(floor(run)).params["check"] == "swapped-labels"
+    negative = make_run({"loss_D": noisy(level(1e-4), 1e-5), "loss_G": noisy(level(0.0), 1e-6)})
+    assert refusal(floor(negative))[1] == "g-loss-scale-unknown"
+
+
 def test_a_mixed_g_loss_and_a_critic_are_not_examined() -> None:
     mixed = make_run({"loss_D": level(0.5), "loss_G": level(30.0), "G_L1": level(20.0)})
     assert refusal(floor(mixed)) == ("not-examinable", "g-loss-mixed", "d-fake-loss")
