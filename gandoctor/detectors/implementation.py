@@ -71,10 +71,9 @@ def below_the_floor(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "no-equilibrium", game.scale.name)
         return
     scaled = _on_a_scale(view, forms, g)
-    if not scaled:
-        if min(g.min(), d_fake.min()) < 0 or any(form.family.g_low < 0 for form in forms):
-            yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
-            return
+    if not scaled and (min(g.min(), d_fake.min()) < 0 or any(form.family.g_low < 0 for form in forms)):
+        yield NotExamined("GD701", State.NOT_EXAMINABLE, "g-loss-scale-unknown", "", "d-fake-loss")
+        return
     # Whatever its weight, a loss that is never negative is no larger than this.
     most = g if scaled else g / _LEAST_WEIGHT
     # Where the family is unknown, every family's bound must be broken.
