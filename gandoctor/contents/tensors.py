@@ -360,18 +360,19 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
     A complex tensor counts as its real and imaginary parts. Raises Unreadable.
     """
     count = nonfinite = 0
-    squares = total = largest = 0.0
+    squares = total = 0.0
     peaks: list[float] = []
     values = np.empty(0)
     for piece in tensor.chunks(chunk):
-        values = _doubles(piece)
-        count += values.size
-        peak = _peak(values)
+        real = _real(piece)
+        count += real.size
+        peak, values = _peak(real), real.astype(np.float64)
         if not math.isfinite(peak):
             values = values[np.isfinite(values)]
             peak = _peak(values)
-        nonfinite += _size(piece) - values.size
-        squares += float(np.dot(values, values))
+            nonfinite += real.size - values.size
+        # np.dot would hand pieces of this size to threads, and wait for them on a busy machine
+        squares += float(np.einsum("i,i->", values, values))
         total += float(values.sum())
         peaks.append(peak)
     largest = max(peaks, default=0.0)
@@ -381,25 +382,19 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
         at_max = _reaching(values, limit)
     elif limit > 0:  # a second look at the pieces that are known to reach it: few, unless values are clipped
         wanted = [peak >= limit for peak in peaks]
-        at_max = sum(_reaching(_doubles(piece), limit) for piece in tensor.chunks(chunk, wanted))
+        at_max = sum(
+            _reaching(_real(piece).astype(np.float64), limit) for piece in tensor.chunks(chunk, wanted)
+        )
     share = at_max / finite if finite else math.nan
     return TensorStats(count, nonfinite, squares, largest, total / finite if finite else math.nan, share)
 
 
-def _size(piece: Array) -> int:
-    return piece.size * (2 if piece.dtype.kind == "c" else 1)
+def _real(piece: Array) -> Array:
+    """Numbers (n,), real and imaginary parts apart."""
+    return piece.view(piece.real.dtype) if piece.dtype.kind == "c" else piece
 
 
-def _doubles(piece: Array) -> npt.NDArray[np.float64]:
-    """Numbers as float64 (n,), real and imaginary parts apart."""
-    return (
-        piece.view(piece.real.dtype).astype(np.float64)
-        if piece.dtype.kind == "c"
-        else piece.astype(np.float64)
-    )
-
-
-def _peak(values: npt.NDArray[np.float64]) -> float:
+def _peak(values: Array) -> float:
     """The largest size; NaN or infinite where a value is."""
     return max(-float(values.min()), float(values.max())) if values.size else 0.0
 
