@@ -250,6 +250,7 @@ def _anomaly(
     stretch: Stretch,
     evidence: tuple[Evidence, ...],
     value: float,
+    severity: Severity = Severity.WARNING,
 ) -> Finding:
     tag = label(history, layer.name)
     params: dict[str, Param] = {"layer": tag, "value": value}
