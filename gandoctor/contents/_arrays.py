@@ -8,7 +8,6 @@ https://github.com/huggingface/safetensors, numpy.lib.format.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -18,9 +17,9 @@ import numpy as np
 
 from gandoctor.contents._zip import Entry, entries_of
 from gandoctor.contents.tensors import File, Part, Storage, Tensor, Unreadable, row_major
+from gandoctor.readers.npy import MAX_HEADER, npy_header
 
 _MAX_HEADER = 16 << 20  # bytes; real ones are below 1 MB, and JSON costs many times its size in memory
-_MAX_NPY_HEADER = 65_536
 _MAX_INFLATED = 1 << 29
 _SAFETENSORS = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
@@ -50,7 +49,7 @@ def read_safetensors(file: Part) -> object:
             continue
         tensor, begin, end = _safetensor(info, file, 8 + length)
         tree[name] = tensor
-        if end > begin:
+        if end > begin and not tensor.problem:
             ends.append((begin, end, name))
     furthest, owner = 0, ""
     for begin, end, name in sorted(ends):
@@ -100,23 +99,12 @@ def _npy(file: Part, entry: Entry) -> Tensor:
     """One array; a compressed one is unpacked when it is asked for."""
     try:
         inflate = None if entry.stored else _inflater(file, entry)
-        raw = (
-            inflate(_MAX_NPY_HEADER)
-            if inflate
-            else entry.part(file).read(0, min(entry.size, _MAX_NPY_HEADER))
-        )
-        header = io.BytesIO(raw)
-        version = np.lib.format.read_magic(header)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read(header)
-        start = header.tell()
-        part = None if inflate else entry.part(file).part(start, entry.size - start)
-    except Unreadable as wrong:
+        begin = inflate(MAX_HEADER) if inflate else entry.part(file).read(0, min(entry.size, MAX_HEADER))
+        header = npy_header(begin)
+        part = None if inflate else entry.part(file).part(header.start, entry.size - header.start)
+    except (Unreadable, ValueError) as wrong:
         return Tensor(None, "float32", (), problem=str(wrong))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as wrong:
-        return Tensor(None, "float32", (), problem=f"no .npy file: {wrong}"[:200])
+    dtype, shape, start = header.dtype, header.shape, header.start
     if dtype.kind not in "biufc" or dtype.itemsize > 16 or dtype.name in ("longdouble", "float128"):
         return Tensor(None, "float32", (), problem=f"an array of {dtype}, not of numbers"[:200])
     storage = Storage(entry.size - start, part, ">" if dtype.byteorder == ">" else "<")
@@ -124,8 +112,9 @@ def _npy(file: Part, entry: Entry) -> Tensor:
         if entry.size > _MAX_INFLATED:
             storage.problem = f"a compressed array of {entry.size:,} bytes"
         storage.inflate = lambda: inflate(entry.size)[start:]
-    shape = tuple(shape)
-    return Tensor(storage, dtype.name, shape, tuple(reversed(row_major(shape[::-1]))) if fortran else None)
+    return Tensor(
+        storage, dtype.name, shape, tuple(reversed(row_major(shape[::-1]))) if header.fortran else None
+    )
 
 
 def _inflater(file: Part, entry: Entry) -> Callable[[int], bytes]:

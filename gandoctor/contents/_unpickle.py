@@ -24,6 +24,7 @@ _KEPT_IN_FILE = 4_096  # bytes from which on a byte string stays in the file
 _MAX_NAME = 200
 _MAX_NESTED = 100_000  # tensors that are each a stream of their own (StyleGAN)
 _MAX_KEY = 8  # parts of a tuple that is a dict's key
+_IN_MEMORY = MAX_PICKLE  # bytes of a pickle that is read at once; of a larger one, pages
 _PAGE = 1 << 20
 _FREE_COPIES = 1_000_000  # items that calls may copy, beyond four for each byte of the pickle
 
@@ -51,13 +52,17 @@ class _Pages:
                 raise IndexError
             self.low = at
             self.page = self.part.read(at, min(_PAGE, self.part.size - at))
-        return self.page[at - self.low]
+        byte: int = self.page[at - self.low]
+        return byte
 
     def find(self, what: bytes, start: int, /) -> int:
-        """Where a line ends; no line of a pickle is longer than a page."""
-        end = min(start + _PAGE, self.part.size)
-        found = self[start:end].find(what) if start < end else -1
-        return -1 if found < 0 else start + found
+        """Where one byte stands at or after `start`, or -1; it is looked for over MAX_PICKLE bytes at most."""
+        end = min(start + MAX_PICKLE, self.part.size)
+        for at in range(start, end, _PAGE):
+            found: int = self[at : min(at + _PAGE, end)].find(what)
+            if found >= 0:
+                return at + found
+        return -1
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ class Unpickler(Machine):
     __slots__ = ("context", "letters", "part", "streams")
 
     def __init__(self, part: Part, context: Context, at: int = 0) -> None:
-        small = part.size <= MAX_PICKLE
+        small = part.size <= _IN_MEMORY
         super().__init__(part.read() if small else _Pages(part), at, most=_MAX_OPERATIONS)
         self.part = part
         self.context = context
@@ -87,10 +92,19 @@ class Unpickler(Machine):
 
     def take(self, length: int) -> bytes:
         """The next bytes of the program, which go into memory."""
+        self._count(length)
+        return Machine.take(self, length)
+
+    def line(self) -> bytes:
+        """The bytes up to the end of the line."""
+        found = Machine.line(self)
+        self._count(len(found))
+        return found
+
+    def _count(self, length: int) -> None:
         self.letters += length
         if self.letters > MAX_PICKLE:
             raise ValueError(f"more than {MAX_PICKLE >> 20} MB beside the arrays")
-        return Machine.take(self, length)
 
     def blob(self, length: int) -> object:
         """The next bytes, as a value: many of them stay in the file."""

@@ -55,6 +55,8 @@ class File:
     def of(cls, path: Path) -> File:
         """Raises Unreadable if there is no such file, or if it is not a regular one."""
         try:
+            if not path.is_file():  # to open a pipe might wait for ever
+                raise Unreadable("", "no such file" if not path.exists() else "not a regular file")
             with path.open("rb") as file:
                 return cls(path, *_state(file))
         except OSError as wrong:
@@ -371,9 +373,10 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
             values = values[np.isfinite(values)]
             peak = _peak(values)
             nonfinite += real.size - values.size
-        # np.dot would hand pieces of this size to threads, and wait for them on a busy machine
-        squares += float(np.einsum("i,i->", values, values))
-        total += float(values.sum())
+        with np.errstate(over="ignore"):
+            # np.dot would hand pieces of this size to threads, and wait for them on a busy machine
+            squares += float(np.einsum("i,i->", values, values))
+            total += float(values.sum())
         peaks.append(peak)
     largest = max(peaks, default=0.0)
     finite = count - nonfinite
