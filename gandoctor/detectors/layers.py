@@ -103,7 +103,7 @@ def network_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
 
 def _matrices(history: History) -> list[str]:
     """The weights of linear and convolutional layers, without those that clipping holds at ±c."""
-    return [layer.key for layer in history.last.matrices if layer.weight.plateau < 0.5]
+    return [layer.key for layer in history.last.matrices if layer.weight.stats.at_max < 0.9]
 
 
 def _moved_between(history: History, first: int, last: int) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from gandoctor.detectors import detector
 from gandoctor.detectors.layers import label, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, Stretch, Threshold
+from gandoctor.interpret.families import UNKNOWN
 from gandoctor.interpret.networks import Layer, Network
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, WARM_UP, RunView
@@ -141,7 +142,9 @@ def generator_passes_one_direction(view: RunView, limits: Limits) -> Iterator[Fi
 def _collapsed(view: RunView, history: History, bound: Threshold) -> list[tuple[Layer, Stretch, float]]:
     """The hidden layers whose spectrum is one direction at the end: (layer, since when, stable rank)."""
     family = view.family
-    if history.role == "D" and (family.name.startswith("wgan") or family.certainty <= 0.6):
+    known = len(view.game.d) > 0 or view.family_given or "family" in view.facts
+    critic = not known or family.name.startswith("wgan") or family is UNKNOWN or family.certainty <= 0.6
+    if history.role == "D" and critic:
         return []
     found = []
     for layer in history.last.matrices[1:-1]:
@@ -261,8 +264,10 @@ def _anomaly(
 def weights_at_clip(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a discriminator most of whose weights lie at ±c.
 
-    c is the largest size of at least two layers alike, to the last bit, as only clipping leaves it. Healthy
-    clipped critics have up to 45% of their weights there.
+    c is the largest size of at least two layers alike, to the last bit, as clipping after the step leaves it;
+    healthy clipped critics have up to 45% of their weights within 1% of it. Code that clips before the step
+    leaves the weights a step on either side of c: then what lies within a tenth of the largest size is at most
+    info, for healthy clipped critics come to 68% there.
     """
     players = [history for history in view.snapshots.players if history.role == "D"]
     if not players:
@@ -270,23 +275,27 @@ def weights_at_clip(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
         return
     for history in players:
         found = [_clipped(state) for state in history.states]
-        stretch = history.stretch([share >= limits["share"].value for share, _ in found], view.span[0])
+        stretch = history.stretch([share >= limits["share"].value for share, _, _ in found], view.span[0])
         if stretch is None or stretch.end is not None:
             continue
-        share, clip = found[-1]
-        evidence = Evidence(Kind.WEIGHTS, "share of D's weights within 1% of ±c", share, limits["share"], (),
+        share, clip, exact = found[-1]
+        near = "1%" if exact else "10%"
+        evidence = Evidence(Kind.WEIGHTS, f"share of D's weights within {near} of ±c", share, limits["share"], (),
                             view.window(stretch))  # fmt: skip
-        params: dict[str, Param] = {"share": share, "clip": float(f"{clip:.6g}")}
-        yield Finding("GD603", Severity.WARNING, stretch, (evidence,), view.subject("D"), params)
+        params: dict[str, Param] = {"share": share, "clip": float(f"{clip:.3g}")}
+        severity = Severity.WARNING if exact else Severity.INFO
+        yield Finding("GD603", severity, stretch, (evidence,), view.subject("D"), params)
 
 
-def _clipped(network: Network) -> tuple[float, float]:
-    """(share of the weights within 1% of ±c, c); (0, 0) where no c is common to two layers."""
-    sizes = [one.weight.stats.max_abs for one in network.matrices]
-    clip = max(sizes, default=0.0)
-    if clip <= 0 or sizes.count(clip) < 2:
-        return 0.0, 0.0
-    total = sum(one.weight.stats.n for one in network.matrices)
-    near = sum(one.weight.stats.at_max * one.weight.stats.n for one in network.matrices
-               if one.weight.stats.max_abs == clip)  # fmt: skip
-    return near / total, clip
+def _clipped(network: Network) -> tuple[float, float, bool]:
+    """(share of the weights at ±c, c, whether c is exact); share 0 where no c is common to the layers."""
+    weights = [one.weight for one in network.matrices if not one.normalised]
+    sizes = [one.stats.max_abs for one in weights]
+    clip, total = max(sizes, default=0.0), sum(one.stats.n for one in weights)
+    if len(sizes) < 2 or not 0 < clip < math.inf:
+        return 0.0, 0.0, True
+    if sizes.count(clip) > 1:
+        at = sum(one.stats.at_max * one.stats.n for one in weights if one.stats.max_abs == clip)
+        return at / total, clip, True
+    alike = min(sizes) >= 0.9 * clip
+    return (sum(one.edge * one.stats.n for one in weights) / total if alike else 0.0), clip, False

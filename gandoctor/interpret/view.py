@@ -210,10 +210,10 @@ class RunView:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """First and last step of the run, over all series; of its snapshots where it has no series."""
+        """First and last step of the run, over all series; from 0 to its last snapshot where it has no series."""
         ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.series.values() if len(s)]
         if not ends and self.run.checkpoints:
-            ends = [(one.step, one.step) for one in self.snapshots]
+            ends = [(0, one.step) for one in self.snapshots]
         return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0, 0)
 
     @cached_property
