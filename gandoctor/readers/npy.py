@@ -1,4 +1,4 @@
-"""The header of a .npy file, read as data.
+"""The header of a .npy file, read as data, and the names in a .npz archive.
 
 Byte 93, `NUMPY`, a version, the length of the header, and the header, a Python literal:
 {'descr': '<f8', 'fortran_order': False, 'shape': (240,), }.
@@ -19,6 +19,10 @@ MAGIC = b"\x93NUMPY"
 MAX_HEADER = 65_536
 
 _MAX_DIMENSIONS = 32
+_MEMBER = re.compile(rb"PK\x03\x04.{4}(?P<method>..).{16}(?P<name>..)(?P<extra>..)", re.DOTALL)
+_NETWORK = re.compile(  # of Chainer, of Keras, of a state_dict
+    r"(^|[/.])(W|b|weight|bias|gamma|beta|kernel|avg_mean|running_mean)$|^updater/"
+)
 _CODE = re.compile(r"[<>|=]?[?biufcmMSUVO]\d{0,9}(\[\w+\])?")
 
 
@@ -82,3 +86,24 @@ def _dtype(descr: object) -> np.dtype[Any]:
 
 def _is_code(code: object) -> bool:
     return isinstance(code, str) and _CODE.fullmatch(code) is not None
+
+
+def members_of(data: bytes) -> list[re.Match[bytes]]:
+    """The arrays in the first bytes of a .npz archive; none where it does not begin with one."""
+    found = [one for one in _MEMBER.finditer(data) if _whole_name(data, one).endswith(".npy")]
+    return found if found and found[0].start() == 0 else []
+
+
+def member_name(data: bytes, found: re.Match[bytes]) -> str:
+    """The name of an array in a .npz archive."""
+    return _whole_name(data, found)[: -len(".npy")]
+
+
+def _whole_name(data: bytes, found: re.Match[bytes]) -> str:
+    length = int.from_bytes(found["name"], "little")
+    return data[found.end() : found.end() + length].decode("latin-1")
+
+
+def is_network(data: bytes) -> bool:
+    """Whether these first bytes are of a .npz archive of weights, by their names."""
+    return any(_NETWORK.search(member_name(data, found)) for found in members_of(data))

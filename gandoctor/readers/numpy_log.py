@@ -27,7 +27,15 @@ from gandoctor.readers import loss_pickle
 from gandoctor.readers.arrays import MAX_VALUES, columns_of, is_data_name, is_log_name, is_table, series_of
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
-from gandoctor.readers.npy import MAGIC, MAX_HEADER, NpyHeader, npy_header
+from gandoctor.readers.npy import (
+    MAGIC,
+    MAX_HEADER,
+    NpyHeader,
+    is_network,
+    member_name,
+    members_of,
+    npy_header,
+)
 from gandoctor.run import LogProblem, RunParts, Series, Values
 
 KIND = "log"
@@ -39,23 +47,17 @@ _BAD_ARCHIVE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError,
     struct.error,
 )  # fmt: skip
-_MEMBER = re.compile(rb"PK\x03\x04.{4}(?P<method>..).{16}(?P<name>..)(?P<extra>..)", re.DOTALL)
-_NETWORK = re.compile(
-    r"(^|/)(W|b|weight|bias|gamma|beta|kernel|avg_mean)$|^updater/"
-)  # a snapshot of Chainer's
 
 
 def sniff(head: Head) -> bool:
     """Whether this is a table of losses, by the header of its (first) array and by names."""
     if head.data.startswith(MAGIC):
         return _is_log(head.data, head.path.stem, head.path)
-    members = [
-        found for found in _MEMBER.finditer(head.data) if _member_name(head.data, found).endswith(".npy")
-    ]
-    if not head.data.startswith(b"PK\x03\x04") or not members or members[0].start() != 0:
+    members = members_of(head.data)
+    if not members or is_network(head.data):
         return False
-    keys = [_member_name(head.data, found)[:-4] for found in members]
-    if any(_NETWORK.search(key) for key in keys) or all(is_data_name(key) for key in keys):
+    keys = [member_name(head.data, found) for found in members]
+    if all(is_data_name(key) for key in keys):
         return False
     if any(is_log_name(key) for key in keys):
         return True
@@ -92,11 +94,6 @@ def _is_log(data: bytes, name: str, path: Path) -> bool:
     # A narrow table without a telling name is as often points in the plane, and integers are labels.
     lone = header.dtype.kind == "f" and sum(size > 1 for size in header.shape) <= 1
     return header.dtype.kind in "iuf" and (lone or is_log_name(name))
-
-
-def _member_name(data: bytes, found: re.Match[bytes]) -> str:
-    length = int.from_bytes(found["name"], "little")
-    return data[found.end() : found.end() + length].decode("latin-1")
 
 
 def _member_start(data: bytes, found: re.Match[bytes]) -> bytes:
