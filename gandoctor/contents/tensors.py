@@ -364,11 +364,13 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
     count = nonfinite = 0
     squares = total = 0.0
     peaks: list[float] = []
-    values = np.empty(0)
+    buffer = np.empty(min(chunk, tensor.size) * (2 if np.dtype(tensor.dtype).kind == "c" else 1))
+    values = buffer[:0]
     for piece in tensor.chunks(chunk):
         real = _real(piece)
         count += real.size
-        peak, values = _peak(real), real.astype(np.float64)
+        peak, values = _peak(real), buffer[: real.size]
+        np.copyto(values, real)
         if not math.isfinite(peak):
             values = values[np.isfinite(values)]
             peak = _peak(values)
