@@ -168,10 +168,6 @@ def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]
         yield unseen("GD303")
         return
     for history in view.snapshots.players:
-        if not any(one.optimiser for one in history.states) and not any(
-            one.matrices for one in history.states
-        ):
-            continue
         for layer in history.last.matrices[:-1]:
             shares = [_dead_share(state, layer.key) for state in history.states]
             holds = [limits["dead"].value <= share < 1 for share in shares]
@@ -181,8 +177,10 @@ def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]
             tag = label(history, layer.name)
             evidence = Evidence(Kind.WEIGHTS, "share of a layer's units that are dead", shares[-1], limits["dead"],
                                 (), view.window(stretch))  # fmt: skip
-            yield Finding("GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag),
-                          {"layer": tag})  # fmt: skip
+            params: dict[str, Param] = {"layer": tag, "share": shares[-1]}
+            yield Finding(
+                "GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+            )
 
 
 def _dead_share(network: Network, key: str) -> float:

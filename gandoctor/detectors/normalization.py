@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gandoctor.detectors import detector
 from gandoctor.detectors.layers import label, unseen
-from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Severity
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
 from gandoctor.interpret.networks import Layer, Network, Running
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, RunView
@@ -45,10 +45,10 @@ def statistics_absurd(view: RunView, limits: Limits) -> Iterator[Finding | NotEx
     for history, layer in layers:
         first = history.last.layers[0].key == layer.key
         checks = (
-            ("largest running variance", _largest, limits["variance"]),
-            ("share of channels without any variance", _empty, limits["empty"]),
+            ("largest running variance", "variance", _largest, limits["variance"]),
+            ("share of channels without any variance", "empty", _empty, limits["empty"]),
         )
-        for statistic, value, bound in checks[1:] if first else checks:
+        for statistic, param, value, bound in checks[1:] if first else checks:
             kept = [_running(state, layer.key) for state in history.states]
             values = [math.nan if one is None else value(one) for one in kept]
             stretch = history.stretch([one > bound.value for one in values], view.span[0])
@@ -56,8 +56,10 @@ def statistics_absurd(view: RunView, limits: Limits) -> Iterator[Finding | NotEx
                 continue
             tag = label(history, layer.name)
             evidence = Evidence(Kind.WEIGHTS, statistic, values[-1], bound, (), view.window(stretch))
-            yield Finding("GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag),
-                          {"layer": tag})  # fmt: skip
+            params: dict[str, Param] = {"layer": tag, param: values[-1]}
+            yield Finding(
+                "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+            )
             break
 
 
@@ -95,8 +97,9 @@ def statistics_never_updated(view: RunView, limits: Limits) -> Iterator[Finding 
         tag = label(history, mine[0].name)
         evidence = Evidence(Kind.WEIGHTS, "batch norms that have never seen a batch", float(len(mine)), None, (),
                             view.window(stretch))  # fmt: skip
+        params: dict[str, Param] = {"layer": tag, "unseen": len(mine)}
         yield Finding(
-            "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), {"layer": tag}
+            "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
         )
 
 
@@ -140,6 +143,7 @@ def statistics_stand_still(view: RunView, limits: Limits) -> Iterator[Finding | 
         tag = label(history, mine[0].name)
         evidence = Evidence(Kind.WEIGHTS, "steps without a batch in batch norm's count",
                             float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
+        params: dict[str, Param] = {"layer": tag, "idle": evidence.value}
         yield Finding(
-            "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), {"layer": tag}
+            "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
         )

@@ -147,21 +147,21 @@ def steps_out_of_order(view: RunView, limits: Limits) -> Iterator[Finding | NotE
         moves = [_optimiser(one).lr * size / _rms(one) if _rms(one) > 0 else math.nan
                  for size, one in zip(sizes, history.states, strict=True)]  # fmt: skip
         undiminished = [_optimiser(one).lr >= 0.5 * peak > 0 for one in history.states]
-        checks: Sequence[tuple[str, list[float], list[bool], str]] = (
-            ("RMS step of {} / what noise alone gives", relative,
+        checks: Sequence[tuple[str, str, list[float], list[bool], str]] = (
+            ("RMS step of {} / what noise alone gives", "noise", relative,
              [one < limits["still"].value for one in relative], "still"),
-            ("RMS step of {} / RMS weight", moves,
+            ("RMS step of {} / RMS weight", "moves", moves,
              [one < limits["frozen"].value and full for one, full in zip(moves, undiminished, strict=True)], "frozen"),
-            ("RMS step of {} / RMS weight", moves, [one > limits["wild"].value for one in moves], "wild"),
+            ("RMS step of {} / RMS weight", "moves", moves, [one > limits["wild"].value for one in moves], "wild"),
         )  # fmt: skip
-        for statistic, values, holds, bound in checks:
+        for statistic, param, values, holds, bound in checks:
             stretch = history.stretch([one and ok for one, ok in zip(holds, old, strict=True)], view.span[0])
             if stretch is None or stretch.end is not None:
                 continue
             evidence = Evidence(Kind.WEIGHTS, statistic.format(history.role), values[-1], limits[bound], (),
                                 view.window(stretch))  # fmt: skip
-            yield Finding("GD605", Severity.WARNING, stretch, (evidence,), view.subject(history.role),
-                          {"network": history.role})  # fmt: skip
+            params: dict[str, Param] = {"network": history.role, param: values[-1]}
+            yield Finding("GD605", Severity.WARNING, stretch, (evidence,), view.subject(history.role), params)
             break
 
 
@@ -208,6 +208,5 @@ def moments_lost(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
         evidence = Evidence(Kind.WEIGHTS, f"steps that the optimiser of {history.role} lost",
                             float(counts[at - 1] - counts[at]), None, (), view.window(stretch))  # fmt: skip
         severity = Severity.WARNING if stretch.end is None else Severity.INFO
-        yield Finding(
-            "GD605", severity, stretch, (evidence,), view.subject(history.role), {"network": history.role}
-        )
+        params: dict[str, Param] = {"network": history.role, "lost": evidence.value}
+        yield Finding("GD605", severity, stretch, (evidence,), view.subject(history.role), params)

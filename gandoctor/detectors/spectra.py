@@ -113,7 +113,11 @@ def spectrum_collapses(view: RunView, limits: Limits) -> Iterator[Finding | NotE
         for layer, stretch, rank in _collapsed(view, history, limits["rank"]):
             evidence = Evidence(Kind.WEIGHTS, "‖W‖² / σ₁² of a hidden layer", rank, limits["rank"], (),
                                 view.window(stretch))  # fmt: skip
-            yield _anomaly(view, history, layer, stretch, (evidence,), layer.sigma, Severity.INFO)
+            tag = label(history, layer.name)
+            params: dict[str, Param] = {"layer": tag, "rank": rank}
+            yield Finding(
+                "GD602", Severity.INFO, stretch, (evidence,), view.subject(history.role, tag), params
+            )
 
 
 @detector("GD401", needs=(SNAPSHOTS,), min_points=1)
@@ -253,11 +257,10 @@ def _anomaly(
     stretch: Stretch,
     evidence: tuple[Evidence, ...],
     value: float,
-    severity: Severity = Severity.WARNING,
 ) -> Finding:
     tag = label(history, layer.name)
     params: dict[str, Param] = {"layer": tag, "value": value}
-    return Finding("GD602", severity, stretch, evidence, view.subject(history.role, tag), params)
+    return Finding("GD602", Severity.WARNING, stretch, evidence, view.subject(history.role, tag), params)
 
 
 @detector("GD603", needs=(SNAPSHOTS,), min_points=1)

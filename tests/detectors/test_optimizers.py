@@ -134,6 +134,7 @@ def test_noise_is_quiet_whatever_the_momentum() -> None:
 def test_a_counter_that_restarts_is_a_lost_state() -> None:
     finding = one_finding(lost(FIRES["moments_lost"]))
     assert (finding.severity, finding.stretch.onset) == (Severity.WARNING, 2_000)
+    assert finding.params["lost"] == 700
     assert one_finding(lost(with_adam({}, {"steps": 300}, {"steps": 1_300}))).severity is Severity.INFO
 
 
