@@ -255,22 +255,26 @@ def _storage(machine: Unpickler, identity: tuple[object, ...]) -> object:
 
 
 def _tensor(machine: Unpickler, args: tuple[object, ...]) -> object:
-    """`_rebuild_tensor(storage, offset, size, stride)`, and v2 with more."""
-    return _view(args, "") if len(args) >= 4 else NOT_MADE
+    """`_rebuild_tensor(storage, offset, size, stride)`, and v2 with (requires_grad, hooks, metadata) behind."""
+    return _view(args, "", args[6:7]) if len(args) >= 4 else NOT_MADE
 
 
 def _tensor_of_type(machine: Unpickler, args: tuple[object, ...]) -> object:
     """`_rebuild_tensor_v3`: as v2, over an untyped storage, with the type as the seventh argument."""
-    return _view(args, args[6]) if len(args) >= 7 else NOT_MADE
+    return _view(args, args[6], args[7:8]) if len(args) >= 7 else NOT_MADE
 
 
-def _view(args: tuple[object, ...], kind: object) -> object:
+def _view(args: tuple[object, ...], kind: object, metadata: tuple[object, ...]) -> object:
+    """A tensor over a storage. metadata: of a view that shows other numbers than those stored."""
     storage, offset, size, stride = args[:4]
     if not isinstance(storage, Tensor) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         return NOT_MADE
     name = str(kind).removeprefix("torch.") if kind else ""
     stored = TORCH_TYPES.get(name, "") if name else storage.stored
     problem = storage.own_problem
+    for marks in metadata:
+        if isinstance(marks, dict) and (marks.get("conj") or marks.get("neg")):
+            problem = "a conjugated or negated view, which is not read"
     if not stored:
         stored, problem = "float32", f"numbers of type {name} are not read"[:_MAX_NAME]
     return storage.viewed(stored, size, stride, offset, problem)

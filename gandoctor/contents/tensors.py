@@ -387,9 +387,10 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
         at_max = _reaching(values, limit)
     elif limit > 0:  # a second look at the pieces that are known to reach it: few, unless values are clipped
         wanted = [peak >= limit for peak in peaks]
-        at_max = sum(
-            _reaching(_real(piece).astype(np.float64), limit) for piece in tensor.chunks(chunk, wanted)
-        )
+        for piece in tensor.chunks(chunk, wanted):
+            values = buffer[: _real(piece).size]
+            np.copyto(values, _real(piece))
+            at_max += _reaching(values[np.isfinite(values)] if nonfinite else values, limit)
     share = at_max / finite if finite else math.nan
     return TensorStats(count, nonfinite, squares, largest, total / finite if finite else math.nan, share)
 
@@ -405,8 +406,8 @@ def _peak(values: Array) -> float:
 
 
 def _reaching(values: npt.NDArray[np.float64], limit: float) -> int:
-    """How many values are at least this large; none counts where it is not finite."""
-    return int(np.count_nonzero((np.abs(values) >= limit) & np.isfinite(values)))
+    """How many values are at least this large, either way."""
+    return int(np.count_nonzero(values >= limit)) + int(np.count_nonzero(values <= -limit))
 
 
 def tensors_of(tree: object) -> Iterator[tuple[str, Tensor]]:

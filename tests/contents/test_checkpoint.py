@@ -317,6 +317,8 @@ def test_tensors_that_are_not_read_spoil_nothing_else(tmp_path: Path, kind: str)
         "csr": torch.eye(3).to_sparse_csr(),
         "meta": torch.empty(3, device="meta"),
         "float8": torch.randn(4).to(torch.float8_e4m3fn),
+        "conjugate": torch.tensor([1j, 2]).conj(),
+        "negative": torch.tensor([1j, 2]).conj().imag,
         "objects": np.array([1, "a"], dtype=object),
         "text": np.array(["a"]),
         "good": torch.ones(3),
