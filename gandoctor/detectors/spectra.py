@@ -139,7 +139,7 @@ def generator_passes_one_direction(view: RunView, limits: Limits) -> Iterator[Fi
         layer, stretch, rank = min(found, key=lambda one: one[2])
         evidence = Evidence(Kind.WEIGHTS, "‖W‖² / σ₁² of a hidden layer of G", rank, limits["rank"], (),
                             view.window(stretch))  # fmt: skip
-        params: dict[str, Param] = {"signal": f"‖W‖²/σ₁² of {label(history, layer.name)}", "value": rank}
+        params: dict[str, Param] = {"signal": f"‖W‖²/σ₁² ({label(history, layer.name)})", "value": rank}
         yield Finding("GD401", Severity.WARNING, stretch, (evidence,), view.subject("G"), params)
 
 

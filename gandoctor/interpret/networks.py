@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 
 _LARGEST = 1 << 25  # elements of a layer whose matrix is taken into memory: 128 MB
 _SAMPLE = 1_024  # elements of a tensor that are kept, evenly spaced: how far it moved, to about 3%
+_SMALL = 1 << 17
 _DEEP = 60  # levels of nesting; a sane checkpoint has under ten
 _EXACT = 96  # up to this many rows or columns the matrix is squared, which costs their cube
 
@@ -100,8 +101,8 @@ class Layer:
     units, fan_in: outputs, and inputs to each, of linear and convolutional layers; else 0.
     weight: of the stored weights (with spectral norm, before the division).
     sigma: the largest singular value of the weights as spectral normalisation sees them, units x rest
-        (Miyato et al. 2018, arXiv:1802.05957): to 0.1% for small layers, else a lower bound by subspace
-        iteration that is seldom more than a few per cent low. NaN where it was not measured.
+        (Miyato et al. 2018, arXiv:1802.05957): to 0.1% for small layers, else a lower bound by power
+        iteration that is seldom more than a tenth low. NaN where it was not measured.
     divisor: what spectral normalisation divides the weights by (uᵀWv), None without it.
     normalised: whether spectral or weight normalisation rescales the stored weights.
     zero_units: the share of units whose incoming weights are all exactly zero.
@@ -588,12 +589,11 @@ def _with_matrix(
     if spectral and fits:
         left = u if u is not None and len(u) == units else None
         right = v if v is not None and len(v) == matrix.shape[1] else None
-        if left is not None and right is not None:
-            divisor = float(left @ (matrix @ right))
-        elif right is not None:
-            divisor = float(np.linalg.norm(matrix @ right))
+        if right is not None:
+            product = np.einsum("ij,j->i", matrix, right)
+            divisor = float(np.linalg.norm(product) if left is None else np.dot(left, product))
         elif left is not None:
-            divisor = float(np.linalg.norm(left @ matrix))
+            divisor = float(np.linalg.norm(np.einsum("i,ij->j", left, matrix)))
     return replace(layer, sigma=sigma, zero_units=zero, divisor=divisor)
 
 
@@ -605,18 +605,19 @@ def _vector(tensors: Mapping[str, Tensor], key: str | None, found: _Found) -> Fl
     return values if values is not None and len(values) and np.isfinite(values).all() else None
 
 
-def spectral_norm(matrix: Floats, start: Floats | None = None, rounds: int = 4, width: int = 4) -> float:
+def spectral_norm(matrix: Floats, start: Floats | None = None, rounds: int = 5) -> float:
     """Return the largest singular value of a matrix, or a lower bound of it.
 
-    matrix: float32 (m, n), finite. Right to 0.1% where m or n is at most 96; else subspace iteration on a
-    few fixed directions and `start`, if one is given: (n,). Never too large but for rounding.
-    Source: Halko, Martinsson and Tropp 2011, SIAM Review 53:217, algorithm 4.4.
+    matrix: float32 (m, n), finite. Right to 0.1% for a small matrix; else `rounds` of power iteration from a fixed
+    random direction and `start`, if one is given: (n,). Never too large but for rounding.
+    Not by BLAS: for products of this shape its threads cost more than they gain where the processors are busy.
+    Source: Miyato et al. 2018, arXiv:1802.05957, algorithm 1.
 
     >>> round(spectral_norm(np.diag([3.0, 2.0]).astype(np.float32)), 5)
     3.0
     """
     m, n = matrix.shape
-    if min(m, n) <= _EXACT:
+    if min(m, n) <= _EXACT and matrix.size <= _SMALL:
         gram = (matrix @ matrix.T if m <= n else matrix.T @ matrix).astype(np.float64)
         power = gram
         for _ in range(12):  # gram to the power of 4096: only the first direction is left
@@ -627,13 +628,19 @@ def spectral_norm(matrix: Floats, start: Floats | None = None, rounds: int = 4, 
             power = power @ power
         first = power[int(np.argmax(np.diag(power)))]
         return float(np.sqrt(first @ gram @ first / (first @ first)))
-    block = np.random.default_rng(0).standard_normal((n, width)).astype(np.float32)
+    right: Floats = np.random.default_rng(0).standard_normal(n, np.float32)
+    right /= np.float32(np.linalg.norm(right))
     if start is not None and len(start) == n:
-        block[:, 0] = start
+        right += start
+        right /= np.float32(max(float(np.linalg.norm(right)), 1e-30))
+    sigma = 0.0
     for _ in range(rounds):
-        left, _ = np.linalg.qr(matrix @ block)
-        block, small = np.linalg.qr(matrix.T @ left)
-    return float(np.linalg.norm(small, 2))
+        left: Floats = np.einsum("ij,j->i", matrix, right)
+        left /= np.float32(max(float(np.linalg.norm(left)), 1e-30))
+        right = np.einsum("i,ij->j", left, matrix)
+        sigma = float(np.linalg.norm(right))
+        right /= np.float32(max(sigma, 1e-30))
+    return sigma
 
 
 # -- roles by shape -------------------------------------------------------------------------------
@@ -781,32 +788,36 @@ def _moments(
     row = second.size // second.shape[0] if len(second.shape) > 1 else 0
     fed = np.zeros(second.shape[0] if row else 0, np.bool_)
     squares, moved, starved, bad, at = 0.0, 0.0, 0, 0, 0
+    least, scale = np.float32(eps * eps * of_v), np.float32(1 / math.sqrt(of_v))
     means = first.chunks() if first is not None else None
     for piece in second.chunks():
         v, wrong = _finite(piece)
         bad += wrong
         if row:
             ends = np.arange(at // row, (at + len(v) - 1) // row + 1)
-            fed[ends] |= np.logical_or.reduceat(v != 0, np.maximum(ends * row - at, 0))
+            fed[ends] |= np.logical_or.reduceat(v > 0, np.maximum(ends * row - at, 0))
         at += len(v)
-        root = np.sqrt(np.maximum(v, 0) / max(of_v, 1e-300))
-        squares += float(np.dot(root, root))
-        starved += int(np.count_nonzero(root < eps))
+        squares += float(v.sum(dtype=np.float64)) / of_v
+        starved += int(np.count_nonzero(v < least))
         if means is not None:
             m, wrong = _finite(next(means))
             bad += wrong
-            ratio = m / of_m / (root + eps)
-            moved += float(np.dot(ratio, ratio))
+            root = np.sqrt(np.maximum(v, 0))
+            root *= scale
+            root += np.float32(eps)
+            ratio = np.divide(m, root, out=np.zeros_like(root), where=root > 0)
+            moved += float(np.einsum("i,i->", ratio, ratio, dtype=np.float64)) / of_m**2
     size = second.size
     step = math.sqrt(moved / size) if means is not None else math.nan
     unfed = float(np.count_nonzero(~fed)) / len(fed) if row else 0.0
     return Moments(name, size, math.sqrt(squares / size), step, starved / size, unfed, bad)
 
 
-def _finite(piece: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], int]:
-    """A piece in float64 with 0 for what is not finite, and how much is not."""
-    values = piece.astype(np.float64)
-    good = np.isfinite(values)
-    if good.all():
+def _finite(piece: npt.NDArray[Any]) -> tuple[Floats, int]:
+    """A piece as float32 with 0 for what is not finite (in float32), and how much is not."""
+    with np.errstate(over="ignore"):
+        values = piece.astype(np.float32, copy=False)
+    if np.isfinite(values.sum(dtype=np.float64)):
         return values, 0
-    return np.where(good, values, 0.0), int(np.count_nonzero(~good))
+    good = np.isfinite(values)
+    return np.where(good, values, np.float32(0)), int(np.count_nonzero(~good))
