@@ -17,7 +17,6 @@ from gandoctor.contents._unpickle import MAX_PICKLE, Context, load
 from gandoctor.contents._zip import Entry, entries_of
 from gandoctor.contents.tensors import Part, Storage, Unreadable
 
-_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = bytes.fromhex("80028a0a6cfc9c46f920")
 _PROTOCOL = 1001
 _MAX_DEPTH = 2  # streams in streams: StyleGAN's pickles have one
@@ -36,7 +35,7 @@ def read_zip(file: Part) -> object:
     order = entries.get(f"{root}/byteorder")
     big = order is not None and order.size == 3 and order.part(file).read() == b"big"
     context = Context(_nested(0))
-    tree, _ = load(program, context)
+    [tree], _ = load(program, context)
     for key, storage in context.storages.items():
         entry = entries.get(f"{root}/data/{key}")
         if entry is None:
@@ -70,16 +69,11 @@ def _place(storage: Storage, file: Part, entry: Entry) -> None:
 def read_legacy(file: Part, depth: int = 0) -> object:
     """The tree of a legacy stream. Raises Unreadable; storages behind a cut spoil only their tensors."""
     context = Context(_nested(depth + 1))
-    at = 0
-    values: list[object] = []
-    for what in ("magic number", "protocol", "system", "object", "keys"):
-        value, at = load(file, context, at)
-        values.append(value)
-        if what == "magic number" and value != _MAGIC:
-            raise Unreadable("", "not a stream of torch.save")
-        if what == "protocol" and value != _PROTOCOL:
-            raise Unreadable("", f"protocol {value!r} of torch.save is not known"[:100])
-    system, tree, keys = values[2:]
+    if file.read(0, min(file.size, len(LEGACY_START))) != LEGACY_START:
+        raise Unreadable(f"byte {file.at}", "not a stream of torch.save")
+    [_, protocol, system, tree, keys], at = load(file, context, 5)
+    if protocol != _PROTOCOL:
+        raise Unreadable(f"byte {file.at}", f"protocol {protocol!r} of torch.save is not known"[:100])
     big = isinstance(system, dict) and system.get("little_endian") is False
     for key in keys if isinstance(keys, list) else []:
         storage = context.storages.get(key) if isinstance(key, str) else None
@@ -104,7 +98,7 @@ def read_legacy(file: Part, depth: int = 0) -> object:
 
 def read_pickle(file: Part) -> object:
     """The tree of a plain pickle: StyleGAN's snapshots, numpy arrays in containers. Raises Unreadable."""
-    tree, _ = load(file, Context(_nested(0)))
+    [tree], _ = load(file, Context(_nested(0)))
     return tree
 
 

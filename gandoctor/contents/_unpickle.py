@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gandoctor.contents.tensors import Inert, Part, Storage, Tensor, Unreadable, row_major
-from gandoctor.readers.pickles import Machine
+from gandoctor.readers.pickles import Machine, Program
 
 MAX_PICKLE = 64 << 20  # bytes of a pickle beside the arrays in it
 _MAX_OPERATIONS = 4_000_000  # each may cost 100 bytes
@@ -24,8 +24,7 @@ _KEPT_IN_FILE = 4_096  # bytes from which on a byte string stays in the file
 _MAX_NAME = 200
 _MAX_NESTED = 100_000  # tensors that are each a stream of their own (StyleGAN)
 _MAX_KEY = 8  # parts of a tuple that is a dict's key
-_IN_MEMORY = MAX_PICKLE  # bytes of a pickle that is read at once; of a larger one, pages
-_PAGE = 1 << 20
+_PAGE = 1 << 16
 _FREE_COPIES = 1_000_000  # items that calls may copy, beyond four for each byte of the pickle
 
 _NUMERIC = re.compile(r"[<>|=]?([?]|b1|[iu][1248]|f[248]|c8|c16)$")
@@ -58,10 +57,12 @@ class _Pages:
     def find(self, what: bytes, start: int, /) -> int:
         """Where one byte stands at or after `start`, or -1; it is looked for over MAX_PICKLE bytes at most."""
         end = min(start + MAX_PICKLE, self.part.size)
-        for at in range(start, end, _PAGE):
-            found: int = self[at : min(at + _PAGE, end)].find(what)
+        while start < end:
+            self[start]  # brings its page
+            found = self.page.find(what, start - self.low)
             if found >= 0:
-                return at + found
+                return self.low + found
+            start = self.low + len(self.page)
         return -1
 
 
@@ -82,9 +83,8 @@ class Unpickler(Machine):
 
     __slots__ = ("context", "letters", "part", "streams")
 
-    def __init__(self, part: Part, context: Context, at: int = 0) -> None:
-        small = part.size <= _IN_MEMORY
-        super().__init__(part.read() if small else _Pages(part), at, most=_MAX_OPERATIONS)
+    def __init__(self, program: Program, part: Part, context: Context, at: int) -> None:
+        super().__init__(program, at, most=_MAX_OPERATIONS)
         self.part = part
         self.context = context
         self.letters = 0
@@ -200,16 +200,23 @@ def _merged(state: object) -> object:
     return state
 
 
-def load(part: Part, context: Context, at: int = 0) -> tuple[object, int]:
-    """The value of the pickle at this byte of a part, and the byte after it.
+def load(part: Part, context: Context, pickles: int = 1) -> tuple[list[object], int]:
+    """The values of the first pickles of a part, one after the other, and the byte after them.
 
-    Raises Unreadable, with the place, where the pickle is no whole one.
+    Raises Unreadable, with the place, where a pickle is no whole one.
     """
-    machine = Unpickler(part, context, at)
-    fault = machine.run()
-    if fault or not machine.stack:
-        raise Unreadable(f"byte {part.at + min(machine.at, part.size)}", fault or "the pickle holds nothing")
-    return machine.stack[-1], machine.at
+    # only what is asked for is read from a file: arrays between the opcodes stay where they are
+    program = part.read() if isinstance(part.origin, bytes) else _Pages(part)
+    values: list[object] = []
+    at = 0
+    for _ in range(pickles):
+        machine = Unpickler(program, part, context, at)
+        fault = machine.run()
+        at = machine.at
+        if fault or not machine.stack:
+            raise Unreadable(f"byte {part.at + min(at, part.size)}", fault or "the pickle holds nothing")
+        values.append(machine.stack[-1])
+    return values, at
 
 
 # -- PyTorch's types, and numpy's names for them. "" is one that numpy cannot show.

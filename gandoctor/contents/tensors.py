@@ -100,16 +100,18 @@ class Part:
         part = self.part(at, self.size - at if size is None else size)
         if isinstance(part.origin, bytes):
             return part.origin[part.at : part.at + part.size]
-        with part.origin.opened() as file:
-            file.seek(part.at)
-            data = bytearray(part.size)
-            _fill(file, data)
-            return bytes(data)
+        return self.taken(at, part.size).tobytes()
+
+    def taken(self, at: int, size: int) -> Array:
+        """These bytes of the part, uint8 (size,). Raises Unreadable if they are not there."""
+        buffer = np.empty(size, np.uint8)
+        with self.part(at, size).open() as file:
+            _fill(file, buffer)
+        return buffer
 
     def open(self) -> io.RawIOBase:
         """A stream that stands at the part's first byte (and reads on beyond its last)."""
-        stream = io.FileIO if isinstance(self.origin, File) else io.BytesIO
-        file: Any = self.origin.opened() if isinstance(self.origin, File) else stream(self.origin)
+        file: Any = self.origin.opened() if isinstance(self.origin, File) else io.BytesIO(self.origin)
         file.seek(self.at)
         return file  # type: ignore[no-any-return]
 
@@ -291,7 +293,7 @@ class Tensor:
         if storage.inflate is not None:
             data = storage.inflate()[start : start + length]
         elif storage.part is not None:
-            data = storage.part.read(start, length)
+            data = storage.part.taken(start, length)
         else:
             raise Unreadable("", "its data are not in the file")
         flat = _converted(np.frombuffer(data, kept), self.stored)
@@ -369,8 +371,7 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
     for piece in tensor.chunks(chunk):
         real = _real(piece)
         count += real.size
-        peak, values = _peak(real), buffer[: real.size]
-        np.copyto(values, real)
+        peak, values = _peak(real), _widened(real, buffer)
         if not math.isfinite(peak):
             values = values[np.isfinite(values)]
             peak = _peak(values)
@@ -388,8 +389,7 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
     elif limit > 0:  # a second look at the pieces that are known to reach it: few, unless values are clipped
         wanted = [peak >= limit for peak in peaks]
         for piece in tensor.chunks(chunk, wanted):
-            values = buffer[: _real(piece).size]
-            np.copyto(values, _real(piece))
+            values = _widened(_real(piece), buffer)
             at_max += _reaching(values[np.isfinite(values)] if nonfinite else values, limit)
     share = at_max / finite if finite else math.nan
     return TensorStats(count, nonfinite, squares, largest, total / finite if finite else math.nan, share)
@@ -398,6 +398,14 @@ def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
 def _real(piece: Array) -> Array:
     """Numbers (n,), real and imaginary parts apart."""
     return piece.view(piece.real.dtype) if piece.dtype.kind == "c" else piece
+
+
+def _widened(real: Array, buffer: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The numbers as float64, in the buffer."""
+    values = buffer[: real.size]
+    with np.errstate(invalid="ignore"):  # a signalling NaN, as damage makes them
+        np.copyto(values, real)
+    return values
 
 
 def _peak(values: Array) -> float:

@@ -145,6 +145,14 @@ def test_a_tensor_larger_than_memory_is_still_measured(
     assert tensor_stats(tensor).sum_squares == 400
 
 
+def test_signalling_nan() -> None:
+    bits = np.array([0x7F800001, 0x3F800000], np.uint32)
+    found = tensor_stats(tensor_of(bits.view(np.float32)))
+    assert (found.nonfinite, found.mean) == (1, 1)
+    halves = np.array([0x7C01, 0x3C00], np.uint16)
+    assert tensor_stats(tensor_of(halves.view(np.float16))).nonfinite == 1
+
+
 def test_arrays_cannot_be_written_to() -> None:
     array = tensor_of(np.ones(3, "f4")).array()
     with pytest.raises(ValueError, match="read-only"):
