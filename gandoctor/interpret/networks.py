@@ -628,7 +628,7 @@ def spectral_norm(matrix: Floats, start: Floats | None = None, rounds: int = 5) 
             power = power @ power
         first = power[int(np.argmax(np.diag(power)))]
         return float(np.sqrt(first @ gram @ first / (first @ first)))
-    right: Floats = np.random.default_rng(0).standard_normal(n, np.float32)
+    right: Floats = np.random.default_rng(0).standard_normal((n,), np.float32)
     right /= np.float32(np.linalg.norm(right))
     if start is not None and len(start) == n:
         right += start
