@@ -156,6 +156,32 @@ def _still(history: History, name: str) -> list[bool]:
     return [moved(one, two, name) == 0 for one, two in pairwise(history.states)]
 
 
+@detector("GD303", needs=(SNAPSHOTS,), min_points=2)
+def average_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report a moving average of weights that is the same to the last bit from some snapshot to the end while the
+    weights that it should follow move: no decay below 1 allows that.
+
+    Not an illness: copies of one checkpoint, where nothing moves.
+    """
+    averages = [one for one in view.snapshots.networks if one.ema and len(one.states) > 1]
+    if not averages:
+        yield unseen("GD303", "no-moving-average")
+        return
+    for history in averages:
+        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
+        live = [one for one in view.snapshots.players if one.role == (history.role or "G")]
+        if not _matrices(history) or not still[-1]:
+            continue
+        stretch = history.stretch([*still, True], view.span[0])
+        assert stretch is not None
+        if not any(_moved_between(one, stretch.onset, history.steps[-1]) for one in live):
+            continue
+        evidence = Evidence(Kind.WEIGHTS, "steps without any change of the moving average",
+                            float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
+        yield Finding("GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, history.name),
+                      {"layer": history.name})  # fmt: skip
+
+
 @detector("GD303", needs=(SNAPSHOTS,), min_points=1)
 def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report hidden layers most of whose units are dead: no weight of theirs has any gradient in Adam's memory

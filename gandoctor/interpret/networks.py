@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ _LARGEST = 1 << 25  # elements of a layer whose matrix is taken into memory: 128
 _SAMPLE = 1_024  # elements of a tensor that are kept, evenly spaced: how far it moved, to about 3%
 _SMALL = 1 << 17
 _DEEP = 60  # levels of nesting; a sane checkpoint has under ten
+_MODULES = 100_000  # of a file
+_PARAMETERS = 1_000_000  # of an optimiser
 _EXACT = 96  # up to this many rows or columns the matrix is squared, which costs their cube
 
 
@@ -260,12 +263,17 @@ class _Found:
     tensors: dict[Place, dict[str, Tensor]] = field(default_factory=dict)
     optimisers: dict[Place, Mapping[Any, Any]] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
+    visits: int = 0  # of modules: a file may hold one below itself many times over
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def vector(self, place: str, tensor: Tensor | None) -> Floats | None:
-        """A tensor as one row, float32; None, and a problem noted, if it cannot be read."""
+        """A tensor as one row, float32; None if it is too large, and, with a problem noted, if it cannot be read."""
         try:
-            return None if tensor is None else np.asarray(tensor.array(), np.float32).reshape(-1)
+            return (
+                None
+                if tensor is None or tensor.size > _LARGEST
+                else np.asarray(tensor.array(), np.float32).reshape(-1)
+            )
         except Unreadable as wrong:
             self.problems.append((place, wrong.message))
             return None
@@ -317,7 +325,7 @@ def _gather(one: object, place: Place, found: _Found, depth: int) -> None:
             return
         if "_parameters" in one and "_modules" in one:
             mine: dict[str, Tensor] = {}
-            _flatten(one, "", mine, 0)
+            _flatten(one, "", mine, 0, found)
             if mine:
                 found.tensors.setdefault(place, {}).update(mine)
             return
@@ -336,7 +344,7 @@ def _gather(one: object, place: Place, found: _Found, depth: int) -> None:
                 _gather(value, (*place, str(at)), found, depth + 1)
 
 
-def _flatten(module: object, before: str, into: dict[str, Tensor], depth: int) -> None:
+def _flatten(module: object, before: str, into: dict[str, Tensor], depth: int, found: _Found) -> None:
     """A pickled nn.Module's parameters and buffers, by the names that state_dict() would give them."""
     while isinstance(module, Inert):
         inner = module.state
@@ -349,7 +357,8 @@ def _flatten(module: object, before: str, into: dict[str, Tensor], depth: int) -
         and isinstance(module.get("state"), Mapping)
     ):
         module = module["state"]
-    if not isinstance(module, Mapping) or depth > _DEEP:
+    found.visits += 1
+    if not isinstance(module, Mapping) or depth > _DEEP or found.visits > _MODULES:
         return
     for group in ("_parameters", "_buffers"):
         entries = module.get(group)
@@ -360,7 +369,7 @@ def _flatten(module: object, before: str, into: dict[str, Tensor], depth: int) -
                 into[f"{before}{key}"] = value
     children = module.get("_modules")
     for key, value in children.items() if isinstance(children, Mapping) else ():
-        _flatten(value, f"{before}{key}.", into, depth + 1)
+        _flatten(value, f"{before}{key}.", into, depth + 1, found)
 
 
 def _bare(name: str) -> str:
@@ -684,7 +693,10 @@ def _optimiser(
 ) -> tuple[Optimiser, int | None]:
     """An optimiser measured, and the index of the network whose parameters its states fit, in order."""
     groups = [group for group in _sequence(raw.get("param_groups")) if isinstance(group, Mapping)]
-    order = [index for group in groups for index in _sequence(group.get("params"))]
+    listed = (
+        index for group in groups for index in _sequence(group.get("params")) if isinstance(index, int | str)
+    )
+    order = list(islice(listed, _PARAMETERS))
     state = raw["state"]
     entries = [state.get(index, state.get(str(index))) for index in order] if order else list(state.values())
     shapes = [_shape(entry) for entry in entries]

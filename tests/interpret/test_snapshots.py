@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gandoctor.contents.tensors import Tensor
-from gandoctor.interpret.networks import Layer, Network, spectral_norm
+from gandoctor.contents.tensors import Inert, Tensor
+from gandoctor.interpret.networks import Layer, Network, contents_of, spectral_norm
 from gandoctor.interpret.snapshots import Opened, Snapshots, moved
 from gandoctor.interpret.view import RunView, views_of
 from gandoctor.judge.diagnose import diagnose_run
@@ -339,8 +341,6 @@ def test_a_broken_file_is_a_problem_and_the_others_are_read() -> None:
 
 
 def test_a_cycle_in_a_file_ends() -> None:
-    from gandoctor.interpret.networks import contents_of
-
     tree: dict[str, Any] = {"D": {}}
     tree["D"]["again"] = tree
     assert contents_of(tree, Path("a.pt")).networks == []
@@ -388,3 +388,44 @@ def test_types_that_hold_no_numbers_are_no_weights() -> None:
     assert network.size == sum(value.size for value in d.values())
     assert isinstance(views_of(run_with({}))[0], RunView)
     assert Tensor(None, "float32", (2,)).problem
+
+
+# --- hostile trees
+
+
+def test_a_module_below_itself_many_times_over_ends() -> None:
+    module: Any = {"_parameters": {}, "_buffers": {}, "_modules": {}}
+    for _ in range(50):  # 2^50 paths
+        module = {"_parameters": {}, "_buffers": {}, "_modules": {"a": module, "b": module}}
+    assert contents_of({"G": module}, Path("a.pt")).networks == []
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3),
+    st.sampled_from([Inert("argparse", "Namespace", (), {"lr": 1}), Tensor(None, "float32", (2,)),
+                     Tensor(None, "float32", (0,)), Tensor(None, "object", ())]),
+)  # fmt: skip
+KEYS = st.sampled_from([
+    "G", "D", "state", "param_groups", "params", "betas", "lr", "step", "exp_avg", "exp_avg_sq", "_parameters",
+    "_modules", "_buffers", "0.weight", "0.bias", "1.running_mean", "1.running_var", "0.weight_u", "", 0, 1,
+])  # fmt: skip
+TREES = st.recursive(
+    ODD,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=4)),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tree=TREES)
+def test_any_tree_is_looked_through(tree: Any) -> None:
+    contents_of(tree, Path("a.pt"))
+    contents_of(
+        {
+            "opt_G": {
+                "state": {0: tree, 1: {"exp_avg_sq": tree}},
+                "param_groups": [tree, {"params": [0, tree]}],
+            }
+        },
+        Path("a"),
+    )
