@@ -27,7 +27,7 @@ from gandoctor.readers.names import split_step
 Kind = Literal["linear", "conv", "transposed", "norm", "embedding", "other"]
 Floats = npt.NDArray[np.float32]
 
-_LARGEST = 1 << 25  # elements of a layer whose matrix is taken into memory: 128 MB
+_LARGEST = 1 << 24  # elements of a layer whose matrix is taken into memory: 64 MB
 _SAMPLE = 1_024  # elements of a tensor that are kept, evenly spaced: how far it moved, to about 3%
 _SMALL = 1 << 17
 _DEEP = 60  # levels of nesting; a sane checkpoint has under ten

@@ -15,6 +15,7 @@ from gandoctor.interpret.networks import Layer, Network, contents_of, spectral_n
 from gandoctor.interpret.snapshots import Opened, Snapshots, moved
 from gandoctor.interpret.view import RunView, views_of
 from gandoctor.judge.diagnose import diagnose_run
+from gandoctor.judge.diagnosis import Verdict
 from gandoctor.run import Run, Unit
 from tests.checkpoints import D_SIZES, G_SIZES, adam, folder, healthy, net, run_with, saved, snapshot
 from tests.runs import bce_run, level, noisy, view_of
@@ -372,9 +373,18 @@ def test_a_lone_checkpoint_is_a_run() -> None:
     diagnosis = diagnose_run(saved({4_000: tree}))
     [found] = [one.finding for one in diagnosis.findings]
     assert (found.code, found.overwhelming) == ("GD105", True)
+    assert diagnosis.verdict is Verdict.FAILING
+    assert diagnosis.examined == ("weights",)
     states = {line.code: line.state for line in diagnosis.coverage}
     assert states["GD105"] == states["GD603"] == states["GD605"] == "examined"
     assert states["GD201"] == "not-examinable"
+    clipped = healthy(1)[4_000]
+    clipped["D"] = {key: np.sign(value) * np.float32(0.01) for key, value in clipped["D"].items()}
+    diagnosis = diagnose_run(saved({4_000: clipped}))
+    assert diagnosis.verdict is Verdict.WARNING
+    assert diagnosis.primary is not None
+    assert diagnosis.primary.finding.code == "GD603"
+    assert diagnose_run(saved(healthy(1))).verdict is Verdict.UNKNOWN
     without = diagnose_run(bce_run(level(1.3), level(0.8)))
     told = {line.code: line.log_next for line in without.coverage}
     assert {told[code] for code in ("GD303", "GD602", "GD603", "GD605", "GD606")} == {"checkpoints"}
