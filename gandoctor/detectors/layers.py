@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from gandoctor.interpret.snapshots import History, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
 
+_RGB = re.compile(r"(?:to|from)_?rgb", re.IGNORECASE)
 NO_NETWORK = "no-network-recognised"
 NO_MOMENTS = "no-optimizer-state"
 
@@ -122,7 +124,8 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
     their network moves.
 
     Biases do not count: that of a critic's last layer has no gradient by construction. Nor do weights that
-    clipping holds at ±c (GD603). Layers that never moved
+    clipping holds at ±c (GD603), nor the RGB layers of progressive growing, of which only one is in use (Karras et
+    al. 2017, arXiv:1710.10196). Layers that never moved
     and are the first ones of the network, or at least half of it, look frozen on purpose (FreezeD, a
     pre-trained encoder): at most info.
     """
@@ -133,7 +136,7 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
     for history in players:
         names = _matrices(history)
         still = {name: _still(history, name) for name in names}
-        dead = [name for name in names if still[name][-1]]
+        dead = [name for name in names if still[name][-1] and not _RGB.search(name)]
         if not dead or len(dead) == len(names):
             continue
         never = [name for name in dead if all(still[name])]

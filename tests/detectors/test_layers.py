@@ -172,6 +172,13 @@ def test_a_last_layer_that_never_moves_is_a_warning() -> None:
     assert one_finding(still(saved(held("G", "6.weight")))).severity is Severity.WARNING
 
 
+def test_an_rgb_layer_that_growth_left_behind_is_quiet() -> None:
+    made = healthy()
+    for tree in made.values():
+        tree["G"]["to_rgb_4x4.weight"] = np.ones((3, 48), np.float32)
+    assert still(saved(made)) == []
+
+
 def test_a_whole_network_is_not_a_layer() -> None:
     assert still(FIRES["network_frozen"]) == []
 
