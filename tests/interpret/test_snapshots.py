@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gandoctor import load_all
 from gandoctor.contents.tensors import Inert, Tensor
+from gandoctor.detectors import all_detectors, run_detector
+from gandoctor.findings import Finding, Severity
 from gandoctor.interpret.networks import Layer, Network, contents_of, spectral_norm
 from gandoctor.interpret.snapshots import Opened, Snapshots, moved
-from gandoctor.interpret.view import RunView, views_of
+from gandoctor.interpret.view import SNAPSHOTS, RunView, views_of
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Verdict
 from gandoctor.run import Run, Unit
@@ -439,3 +442,30 @@ def test_any_tree_is_looked_through(tree: Any) -> None:
         },
         Path("a"),
     )
+
+
+# --- real checkpoints
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT / "../shared/corpus"
+
+
+def from_checkpoints(place: Path) -> dict[str, Severity]:
+    """Code → severity of what the detectors of checkpoints find in a run's folder."""
+    views = [view for run in load_all(place) for view in views_of(run)]
+    mine = [which for which in all_detectors() if SNAPSHOTS in which.needs]
+    said = [one for view in views for which in mine for one in run_detector(which, view)]
+    return {one.code: one.severity for one in said if isinstance(one, Finding)}
+
+
+def test_checkpoints_of_the_reference_trainer() -> None:
+    assert from_checkpoints(ROOT / "fixtures/healthy-ns") == {}
+    found = from_checkpoints(ROOT / "fixtures/clip-too-small")
+    assert found == dict.fromkeys(("GD301", "GD603", "GD605"), Severity.WARNING)
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real runs is not on this machine")
+def test_checkpoints_of_strangers() -> None:
+    assert from_checkpoints(CORPUS / "checkpoint-dcgan") == {}
+    # clipped before the step: no more than healthy clipped critics of the reference trainer
+    assert from_checkpoints(CORPUS / "checkpoint-wgan-weight-clipping") == {"GD603": Severity.INFO}
