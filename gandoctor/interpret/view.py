@@ -14,6 +14,7 @@ from gandoctor.interpret import families
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
 from gandoctor.interpret.roles import METRICS, Role, resolve
+from gandoctor.interpret.snapshots import Opened, Snapshots
 from gandoctor.run import Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
 
@@ -61,6 +62,7 @@ DIVERSITY = Signal("diversity", "-", "diversity", (), 75)
 QUALITY = Signal("quality-metric", "-", "metric", (), 85)
 AUGMENT_P = Signal("augment-p", "-", "augment_p", (), 10)
 LOSS_SCALE = Signal("loss-scale", "-", "loss_scale", (), 10)
+SNAPSHOTS = Signal("checkpoints", "*", "snapshots", worth=65, source="snapshots")
 ANY = Signal("any-series", "*", "*", (), 1)
 
 
@@ -90,6 +92,7 @@ class RunView:
 
     pair: "" where the run has one. series, roles: by tag, of this pair and of the run as a whole.
     facts: what the configuration says, by the names of `interpret/facts.py`.
+    opened: the run's checkpoint files, shared by its views. horizon: the step at which the view ends, if cut.
     """
 
     run: Run
@@ -98,6 +101,8 @@ class RunView:
     roles: Mapping[str, Role]
     facts: Mapping[str, FactValue]
     family_given: str = ""
+    opened: Opened | None = field(default=None, compare=False)
+    horizon: int | None = None
     _cache: dict[Signal, Track] = field(default_factory=dict)
     _blocks: dict[tuple[int, int], tuple[Track, Track]] = field(default_factory=dict)
 
@@ -205,9 +210,16 @@ class RunView:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """First and last step of the run, over all series."""
+        """First and last step of the run, over all series; from 0 to its last snapshot where it has no series."""
         ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.series.values() if len(s)]
+        if not ends and self.run.checkpoints:
+            ends = [(0, one.step) for one in self.snapshots]
         return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0, 0)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """The run's checkpoints in order; opened and measured at the first look inside."""
+        return Snapshots(self.opened or Opened.of(self.run), self.pair, self.horizon)
 
     def extent(self, steps: Steps) -> tuple[int, int]:
         """First and last step between which the steps of a series are early or late: the run's, or their own
@@ -299,7 +311,7 @@ class RunView:
     def until(self, step: int) -> RunView:
         """The same pair as it stood at a step."""
         cut = {tag: one.take(one.steps <= step) for tag, one in self.series.items()}
-        return replace(self, series=cut, _cache={}, _blocks={})
+        return replace(self, series=cut, horizon=step, _cache={}, _blocks={})
 
     def window(self, stretch: Stretch) -> tuple[int, int]:
         """First and last step of a stretch; to the run's last step where it has no end."""
@@ -522,11 +534,11 @@ def views_of(
     found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
     if len(pairs) < 2:
-        return [RunView(run, "", run.series, known, found, family)]
-    made = []
+        return [RunView(run, "", run.series, known, found, family, Opened.of(run))]
+    made, opened = [], Opened.of(run, pairs)
     for pair in pairs:
         mine = {tag: role for tag, role in known.items() if role.pair in ("", pair)}
-        made.append(RunView(run, pair, {tag: run.series[tag] for tag in mine}, mine, found, family))
+        made.append(RunView(run, pair, {tag: run.series[tag] for tag in mine}, mine, found, family, opened))
     return made
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from gandoctor.config import Config
 from gandoctor.detectors import Detector, all_detectors, run_detector
 from gandoctor.findings import Finding, Kind, NotExamined, Severity, State
-from gandoctor.interpret.view import RunView, views_of
+from gandoctor.interpret.view import SNAPSHOTS, RunView, views_of
 from gandoctor.judge.baseline import nearest
 from gandoctor.judge.causes import chain_of, primary_of
 from gandoctor.judge.confidence import confidence, source
@@ -145,7 +145,8 @@ def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config)
         if finding.severity is Severity.ERROR and (end is None or end >= late):
             return Verdict.FAILING
     points = max((len(one) for view in views for one in view.series.values()), default=0)
-    enough = points >= limits("run")["fewest_points"].value
+    # Without any series a finding rests on checkpoints, which need not be many.
+    enough = not points or points >= limits("run")["fewest_points"].value
     if enough and any(finding.severity >= Severity.WARNING for finding in counted):
         return Verdict.WARNING
     return Verdict.HEALTHY if _long_enough(views) else Verdict.UNKNOWN
@@ -182,6 +183,8 @@ def _examined_kinds(views: Sequence[RunView]) -> tuple[Kind, ...]:
     }
     if any(view.facts for view in views):
         found.add(Kind.CONFIGURATION)
+    if any(view.has(SNAPSHOTS) for view in views):
+        found.add(Kind.WEIGHTS)
     return tuple(kind for kind in Kind if kind in found)
 
 

@@ -1,8 +1,9 @@
-"""Saved weights: found, never opened.
+"""Saved weights: found here, opened by `contents/checkpoint.py`.
 
 torch zip (`PK`, an entry `ROOT/data.pkl`), torch legacy (a pickled magic number), safetensors
 (u64le length of a JSON header), HDF5, Keras 3 (`PK`, an entry `model.weights.h5`), TensorFlow's
-`X.index`, and pickles of models such as StyleGAN's `network-snapshot-000040.pkl`.
+`X.index`, .npz archives of weights (names such as `predictor/conv1/W`), and pickles of models such as
+StyleGAN's `network-snapshot-000040.pkl`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from gandoctor.readers.head import Head, head_of
 from gandoctor.readers.names import split_step
+from gandoctor.readers.npy import is_network
 from gandoctor.readers.pickles import is_pickle
 from gandoctor.run import Checkpoint, LogProblem, RunParts
 
@@ -42,6 +44,8 @@ def _format(head: Head) -> str | None:
     if data.startswith(b"PK\x03\x04"):
         if b"data.pkl" in data[:512]:
             return "torch"
+        if is_network(data):
+            return "npz"
         return "keras" if head.name.endswith(".keras") else None
     if data.startswith(_LEGACY):
         return "torch-legacy"

@@ -10,7 +10,6 @@ which `pickles.py` reads as data.
 
 from __future__ import annotations
 
-import ast
 import lzma
 import math
 import re
@@ -19,7 +18,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,38 +27,37 @@ from gandoctor.readers import loss_pickle
 from gandoctor.readers.arrays import MAX_VALUES, columns_of, is_data_name, is_log_name, is_table, series_of
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
+from gandoctor.readers.npy import (
+    MAGIC,
+    MAX_HEADER,
+    NpyHeader,
+    is_network,
+    member_name,
+    members_of,
+    npy_header,
+)
 from gandoctor.run import LogProblem, RunParts, Series, Values
 
 KIND = "log"
 ORDER = 20
 
-_MAGIC = b"\x93NUMPY"
-_MAX_HEADER = 65_536
-_MAX_DIMENSIONS = 32
 _MAX_BYTES = 16 * MAX_VALUES
 _MAX_MEMBERS = 1_000
 _BAD_ARCHIVE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError,
     struct.error,
 )  # fmt: skip
-_CODE = re.compile(r"[<>|=]?[?biufcmMSUVO]\d{0,9}(\[\w+\])?")
-_MEMBER = re.compile(rb"PK\x03\x04.{4}(?P<method>..).{16}(?P<name>..)(?P<extra>..)", re.DOTALL)
-_NETWORK = re.compile(
-    r"(^|/)(W|b|weight|bias|gamma|beta|kernel|avg_mean)$|^updater/"
-)  # a snapshot of Chainer's
 
 
 def sniff(head: Head) -> bool:
     """Whether this is a table of losses, by the header of its (first) array and by names."""
-    if head.data.startswith(_MAGIC):
+    if head.data.startswith(MAGIC):
         return _is_log(head.data, head.path.stem, head.path)
-    members = [
-        found for found in _MEMBER.finditer(head.data) if _member_name(head.data, found).endswith(".npy")
-    ]
-    if not head.data.startswith(b"PK\x03\x04") or not members or members[0].start() != 0:
+    members = members_of(head.data)
+    if not members or is_network(head.data):
         return False
-    keys = [_member_name(head.data, found)[:-4] for found in members]
-    if any(_NETWORK.search(key) for key in keys) or all(is_data_name(key) for key in keys):
+    keys = [member_name(head.data, found) for found in members]
+    if all(is_data_name(key) for key in keys):
         return False
     if any(is_log_name(key) for key in keys):
         return True
@@ -71,7 +69,7 @@ def read(path: Path) -> list[RunParts]:
     """Read every table of numbers in a .npy or .npz file."""
     found = _Found(path, Faults(path))
     with path.open("rb") as file:
-        is_array = file.read(len(_MAGIC)) == _MAGIC
+        is_array = file.read(len(MAGIC)) == MAGIC
         file.seek(0)
         if is_array:
             found.add_array(file, path.stem, path.stat().st_size)
@@ -81,70 +79,10 @@ def read(path: Path) -> list[RunParts]:
     return [RunParts(series=series, problems=found.faults.problems() + found.problems)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What stands before the data: the data begins at byte `start`."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    fortran: bool
-    start: int
-
-    @property
-    def bytes(self) -> int:
-        """How long the data are."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def _header(data: bytes) -> _Header:
-    """Read the header at the beginning of these bytes. Raises ValueError if it is none."""
-    if not data.startswith(_MAGIC) or len(data) < 12:
-        raise ValueError("no header of a NumPy array")
-    width = 2 if data[6] == 1 else 4
-    start = 8 + width + int.from_bytes(data[8 : 8 + width], "little")
-    if start > min(len(data), _MAX_HEADER):
-        raise ValueError(f"a header of {start:,} bytes")
-    text = data[8 + width : start].decode("latin-1")
-    try:
-        fields = ast.literal_eval(re.sub(r"(\d)L\b", r"\1", text).strip())  # Python 2 wrote (240L,)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise ValueError("a header that is no Python literal") from None
-    if not isinstance(fields, dict) or not {"descr", "shape", "fortran_order"} <= fields.keys():
-        raise ValueError("a header without descr, shape and fortran_order")
-    shape = fields["shape"]
-    if not isinstance(shape, tuple) or len(shape) > _MAX_DIMENSIONS:
-        raise ValueError("a shape that is no tuple")
-    if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
-        raise ValueError(f"an impossible shape {str(shape)[:60]}")
-    return _Header(_dtype(fields["descr"]), shape, fields["fortran_order"] is True, start)
-
-
-def _dtype(descr: object) -> np.dtype[Any]:
-    """A dtype from its description: a code, or a flat list of (name, code)."""
-    if isinstance(descr, list):
-        pairs = [pair for pair in descr if isinstance(pair, tuple) and len(pair) == 2]
-        good = len(pairs) == len(descr) and all(
-            _is_code(code) and isinstance(name, str) for name, code in pairs
-        )
-    else:
-        good = _is_code(descr)
-    try:
-        dtype = np.dtype(descr) if good else None  # type: ignore[call-overload]
-    except (TypeError, ValueError, OverflowError):
-        dtype = None
-    if dtype is None or dtype.itemsize == 0:
-        raise ValueError(f"values of a kind we do not read: {str(descr)[:60]}")
-    return cast("np.dtype[Any]", dtype)
-
-
-def _is_code(code: object) -> bool:
-    return isinstance(code, str) and _CODE.fullmatch(code) is not None
-
-
 def _is_log(data: bytes, name: str, path: Path) -> bool:
     """Whether an array is a series or a table of losses, by its header and name."""
     try:
-        header = _header(data)
+        header = npy_header(data)
     except ValueError:
         return False
     if header.dtype.hasobject:
@@ -156,11 +94,6 @@ def _is_log(data: bytes, name: str, path: Path) -> bool:
     # A narrow table without a telling name is as often points in the plane, and integers are labels.
     lone = header.dtype.kind == "f" and sum(size > 1 for size in header.shape) <= 1
     return header.dtype.kind in "iuf" and (lone or is_log_name(name))
-
-
-def _member_name(data: bytes, found: re.Match[bytes]) -> str:
-    length = int.from_bytes(found["name"], "little")
-    return data[found.end() : found.end() + length].decode("latin-1")
 
 
 def _member_start(data: bytes, found: re.Match[bytes]) -> bytes:
@@ -206,9 +139,9 @@ class _Found:
 
     def add_array(self, file: IO[bytes], name: str, size: int, place: str = "") -> None:
         """Read one array, if it is a table. size: of file or member, in bytes."""
-        begin = file.read(_MAX_HEADER)
+        begin = file.read(MAX_HEADER)
         try:
-            header = _header(begin)
+            header = npy_header(begin)
         except ValueError as fault:
             self.faults.add(place, "corrupt-record", str(fault))
             return
@@ -226,7 +159,7 @@ class _Found:
             values = self._values(header, raw, place)
             self.columns.update(columns_of(name, values))
 
-    def _values(self, header: _Header, raw: bytes, place: str) -> npt.NDArray[Any]:
+    def _values(self, header: NpyHeader, raw: bytes, place: str) -> npt.NDArray[Any]:
         """The array; where the file is cut, the rows that are there."""
         shape = header.shape
         if len(raw) < header.bytes:

@@ -18,7 +18,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
 
@@ -110,17 +110,8 @@ class Loaded:
 
 def load_inert(data: bytes, start: int = 0) -> Loaded:
     """Read one pickle from byte `start` on. Never raises; what stood before a fault is kept."""
-    machine = _Machine(data, start)
-    fault = ""
-    try:
-        machine.run()
-    except IndexError:
-        ends = machine.at >= len(data)
-        fault = "the pickle ends early" if ends else "the pickle takes more from its stack than there is"
-    except KeyError as missing:
-        fault = f"the pickle recalls {missing}, which it never stored"
-    except (ValueError, OverflowError, struct.error) as wrong:
-        fault = str(wrong)
+    machine = Machine(data, start)
+    fault = machine.run()
     value = machine.salvaged() if fault else machine.stack[-1] if machine.stack else None
     return Loaded(value, tuple(machine.refused), fault, min(machine.at, len(data)), machine.at)
 
@@ -272,20 +263,49 @@ def _put(target: dict[object, object], items: list[object]) -> None:
 # -- The machine.
 
 
-@dataclass(slots=True)
-class _Machine:
-    """The program, the byte it has come to, its stack, the stacks below each mark, and its memo."""
+class Program(Protocol):
+    """A pickle's bytes: `bytes`, or what reads them from a file as they are asked for."""
 
-    data: bytes
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, at: int, /) -> int: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> bytes: ...
+    def find(self, what: bytes, start: int, /) -> int:
+        """Where `what` stands at or after `start`; -1 if nowhere."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """The program, the byte it has come to, its stack, the stacks below each mark, and its memo.
+
+    A subclass decides what globals, calls, states and persistent ids stand for.
+    """
+
+    data: Program
     at: int
     stack: list[object] = field(default_factory=list)
     marks: list[list[object]] = field(default_factory=list)
     memo: dict[int, object] = field(default_factory=dict)
     refused: dict[str, None] = field(default_factory=dict)
     copied: int = 0
+    most: int = MAX_OPERATIONS
 
-    def run(self) -> None:
-        for _ in range(MAX_OPERATIONS):
+    def run(self) -> str:
+        """Run the program to its end. Never raises: returns why it broke off at `at`, or ""."""
+        try:
+            self._run()
+        except IndexError:
+            ends = self.at >= len(self.data)
+            return "the pickle ends early" if ends else "the pickle takes more from its stack than there is"
+        except KeyError as missing:
+            return f"the pickle recalls {missing}, which it never stored"
+        except (ValueError, OverflowError, struct.error) as wrong:
+            return str(wrong)
+        return ""
+
+    def _run(self) -> None:
+        for _ in range(self.most):
             code = self.data[self.at]
             self.at += 1
             operation = _OPERATIONS.get(code)
@@ -295,7 +315,7 @@ class _Machine:
                 return
             else:
                 raise ValueError(f"byte {code:#04x} is no opcode of a pickle")
-        raise ValueError(f"more than {MAX_OPERATIONS:,} operations")
+        raise ValueError(f"more than {self.most:,} operations")
 
     def take(self, length: int) -> bytes:
         """The next bytes of the program."""
@@ -317,7 +337,12 @@ class _Machine:
         self.at = end + 1
         return part
 
+    def blob(self, length: int) -> object:
+        """The next bytes, as a value."""
+        return self.take(length)
+
     def push(self, value: object) -> None:
+        """Put on the stack."""
         self.stack.append(value)
 
     def store(self, slot: int) -> None:
@@ -325,6 +350,7 @@ class _Machine:
         self.memo[slot] = self.stack[-1]
 
     def recall(self, slot: int) -> None:
+        """Put on the stack what a slot of the memo holds."""
         self.stack.append(self.memo[slot])
 
     def to_mark(self) -> list[object]:
@@ -340,7 +366,8 @@ class _Machine:
         full = f"{module} {name}"
         return _Global(full) if full in _KNOWN else self.refuse(full)
 
-    def refuse(self, name: str) -> Refused:
+    def refuse(self, name: str) -> object:
+        """Note a name that is not known, and give what stands for it."""
         if len(self.refused) < _MAX_REFUSED:
             self.refused[name] = None
         return Refused(name)
@@ -355,33 +382,50 @@ class _Machine:
             raise ValueError("the pickle copies the same data over and over")
         return _KNOWN[function.name](list(given))
 
+    def build(self, target: object, state: object) -> None:
+        """Give an object its state: only numpy's dtypes and arrays take one."""
+        if not isinstance(state, tuple):
+            return
+        if isinstance(target, _Dtype) and len(state) > 1 and state[1] == ">":
+            target.order = ">"
+        elif isinstance(target, RawArray) and len(state) in (4, 5):
+            target.set_state(state)
+
+    def persistent(self, identity: object) -> object:
+        """What a persistent id stands for: something outside the pickle."""
+        return self.refuse("a persistent id")
+
+    def give(self, container: object, items: list[object], keyed: bool = False) -> None:
+        """Append to a list, or set a dict's key, value, key, value, ... keyed: the pickle means the latter."""
+        if isinstance(container, list):
+            container.extend(items)
+        elif isinstance(container, dict):
+            self.put(container, items)
+        elif isinstance(container, RawArray) and len(items) > 4 and isinstance(items[4], list):
+            items[4].extend(items[5:])  # an array of objects, cut before its state was whole
+            container.set_state(items[:5])
+
+    def put(self, target: dict[object, object], items: list[object]) -> None:
+        """Set a dict's key, value, key, value, ..."""
+        _put(target, items)
+
     def salvaged(self) -> object:
         """What was built when reading broke off: open containers get what was meant for them."""
         while self.marks:
             items = self.to_mark()
             if self.stack:
-                _give(self.stack[-1], items)
+                self.give(self.stack[-1], items)
             else:
                 self.stack.append(items)
         for i in range(len(self.stack) - 2, -1, -1):  # protocol 0 sets items one by one
             if isinstance(self.stack[i], list | dict):
-                _give(self.stack[i], self.stack[i + 1 :])
+                self.give(self.stack[i], self.stack[i + 1 :])
                 del self.stack[i + 1 :]
         return self.stack[0] if self.stack else None
 
 
-def _give(container: object, items: list[object]) -> None:
-    if isinstance(container, list):
-        container.extend(items)
-    elif isinstance(container, dict):
-        _put(container, items)
-    elif isinstance(container, RawArray) and len(items) > 4 and isinstance(items[4], list):
-        items[4].extend(items[5:])  # an array of objects, cut before its state was whole
-        container.set_state(items[:5])
-
-
 _STOP = 0x2E
-_Operation: TypeAlias = Callable[[_Machine], None]
+_Operation: TypeAlias = Callable[[Machine], None]
 
 
 def _fixed(layout: str) -> _Operation:
@@ -393,6 +437,11 @@ def _fixed(layout: str) -> _Operation:
 def _counted(width: int, decode: Callable[[bytes], object]) -> _Operation:
     """Push what `decode` makes of a byte string, whose length stands before it in `width` bytes."""
     return lambda machine: machine.push(decode(machine.take(int.from_bytes(machine.take(width), "little"))))
+
+
+def _blob(width: int) -> _Operation:
+    """Push bytes whose length stands before them in `width` bytes."""
+    return lambda machine: machine.push(machine.blob(int.from_bytes(machine.take(width), "little")))
 
 
 def _spelled(decode: Callable[[bytes], object]) -> _Operation:
@@ -430,19 +479,19 @@ def _long(raw: bytes) -> int:
     return int.from_bytes(raw, "little", signed=True)
 
 
-def _mark(machine: _Machine) -> None:
+def _mark(machine: Machine) -> None:
     machine.marks.append(machine.stack)
     machine.stack = []
 
 
-def _pop(machine: _Machine) -> None:
+def _pop(machine: Machine) -> None:
     if machine.stack:
         machine.stack.pop()
     else:
         machine.to_mark()
 
 
-def _pop_mark(machine: _Machine) -> None:
+def _pop_mark(machine: Machine) -> None:
     machine.to_mark()
 
 
@@ -451,81 +500,80 @@ def _items_as(kind: type[list[object]] | type[tuple[object, ...]]) -> _Operation
     return lambda machine: machine.push(kind(machine.to_mark()))
 
 
-def _tuple1(machine: _Machine) -> None:
+def _tuple1(machine: Machine) -> None:
     machine.stack[-1] = (machine.stack[-1],)
 
 
-def _tuple2(machine: _Machine) -> None:
+def _tuple2(machine: Machine) -> None:
     second, first = machine.stack.pop(), machine.stack.pop()
     machine.push((first, second))
 
 
-def _tuple3(machine: _Machine) -> None:
+def _tuple3(machine: Machine) -> None:
     third, second, first = machine.stack.pop(), machine.stack.pop(), machine.stack.pop()
     machine.push((first, second, third))
 
 
-def _dict(machine: _Machine) -> None:
+def _dict(machine: Machine) -> None:
     made: dict[object, object] = {}
-    _put(made, machine.to_mark())
+    machine.put(made, machine.to_mark())
     machine.push(made)
 
 
-def _append(machine: _Machine) -> None:
+def _append(machine: Machine) -> None:
     item = machine.stack.pop()
-    _give(machine.stack[-1], [item])
+    machine.give(machine.stack[-1], [item])
 
 
-def _extend(machine: _Machine) -> None:
+def _extend(machine: Machine) -> None:
     items = machine.to_mark()
-    _give(machine.stack[-1], items)
+    machine.give(machine.stack[-1], items)
 
 
-def _set_item(machine: _Machine) -> None:
+def _set_items(machine: Machine) -> None:
+    items = machine.to_mark()
+    machine.give(machine.stack[-1], items, keyed=True)
+
+
+def _set_item(machine: Machine) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
-    _give(machine.stack[-1], [key, value])
+    machine.give(machine.stack[-1], [key, value], keyed=True)
 
 
-def _stack_global(machine: _Machine) -> None:
+def _stack_global(machine: Machine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     machine.push(machine.named(module, name))
 
 
-def _reduce(machine: _Machine) -> None:
+def _reduce(machine: Machine) -> None:
     args, function = machine.stack.pop(), machine.stack.pop()
     machine.push(machine.call(function, args))
 
 
-def _reduce_with_keywords(machine: _Machine) -> None:
+def _reduce_with_keywords(machine: Machine) -> None:
     machine.stack.pop()
     _reduce(machine)
 
 
-def _instance(machine: _Machine) -> None:
+def _instance(machine: Machine) -> None:
     function = machine.named(_utf8(machine.line()), _utf8(machine.line()))
     machine.push(machine.call(function, machine.to_mark()))
 
 
-def _object(machine: _Machine) -> None:
+def _object(machine: Machine) -> None:
     function, *args = machine.to_mark() or [None]
     machine.push(machine.call(function, args))
 
 
-def _build(machine: _Machine) -> None:
-    """Give an object its state: only numpy's dtypes and arrays take one."""
+def _build(machine: Machine) -> None:
     state, target = machine.stack.pop(), machine.stack[-1]
-    if not isinstance(state, tuple):
-        return
-    if isinstance(target, _Dtype) and len(state) > 1 and state[1] == ">":
-        target.order = ">"
-    elif isinstance(target, RawArray) and len(state) in (4, 5):
-        target.set_state(state)
+    machine.build(target, state)
 
 
 def _skipping(width: int) -> _Operation:
     """Do nothing, but step over the argument."""
 
-    def operation(machine: _Machine) -> None:
+    def operation(machine: Machine) -> None:
         machine.take(width)
 
     return operation
@@ -534,20 +582,19 @@ def _skipping(width: int) -> _Operation:
 def _refusing(name: str, width: int = 0) -> _Operation:
     """Push an inert object for something that lies outside the pickle."""
 
-    def operation(machine: _Machine) -> None:
+    def operation(machine: Machine) -> None:
         machine.take(width)
         machine.push(machine.refuse(name))
 
     return operation
 
 
-def _persistent_line(machine: _Machine) -> None:
-    machine.line()
-    machine.push(machine.refuse("a persistent id"))
+def _persistent_line(machine: Machine) -> None:
+    machine.push(machine.persistent(_latin(machine.line())))
 
 
-def _persistent(machine: _Machine) -> None:
-    machine.stack[-1] = machine.refuse("a persistent id")
+def _persistent(machine: Machine) -> None:
+    machine.stack[-1] = machine.persistent(machine.stack[-1])
 
 
 _BY_NAME: dict[str, _Operation] = {
@@ -560,8 +607,7 @@ _BY_NAME: dict[str, _Operation] = {
     "STRING": _spelled(_quoted), "SHORT_BINSTRING": _counted(1, _latin), "BINSTRING": _counted(4, _latin),
     "UNICODE": _spelled(_escaped), "SHORT_BINUNICODE": _counted(1, _utf8), "BINUNICODE": _counted(4, _utf8),
     "BINUNICODE8": _counted(8, _utf8),
-    "SHORT_BINBYTES": _counted(1, bytes), "BINBYTES": _counted(4, bytes), "BINBYTES8": _counted(8, bytes),
-    "BYTEARRAY8": _counted(8, bytes),
+    "SHORT_BINBYTES": _blob(1), "BINBYTES": _blob(4), "BINBYTES8": _blob(8), "BYTEARRAY8": _blob(8),
     "PROTO": _skipping(1), "FRAME": _skipping(8), "READONLY_BUFFER": _skipping(0),
     "PUT": lambda machine: machine.store(int(machine.line())),
     "BINPUT": lambda machine: machine.store(machine.take(1)[0]),
@@ -580,7 +626,7 @@ _BY_NAME: dict[str, _Operation] = {
     "FROZENSET": _items_as(list),
     "TUPLE": _items_as(tuple),
     "TUPLE1": _tuple1, "TUPLE2": _tuple2, "TUPLE3": _tuple3, "DICT": _dict,
-    "APPEND": _append, "APPENDS": _extend, "ADDITEMS": _extend, "SETITEMS": _extend, "SETITEM": _set_item,
+    "APPEND": _append, "APPENDS": _extend, "ADDITEMS": _extend, "SETITEMS": _set_items, "SETITEM": _set_item,
     "GLOBAL": lambda machine: machine.push(machine.named(_utf8(machine.line()), _utf8(machine.line()))),
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _reduce, "NEWOBJ": _reduce, "NEWOBJ_EX": _reduce_with_keywords,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gandoctor.readers import numpy_log
 from gandoctor.readers.checkpoint_file import read, sniff
 from gandoctor.readers.head import Head, head_of
 from gandoctor.run import Checkpoint
@@ -96,6 +97,28 @@ def test_other_archives_are_none(tmp_path: Path) -> None:
     keras = known(tmp_path / "model.keras")
     assert keras is not None
     assert keras.format == "keras"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("updater/iteration", "updater/model:main/l1/W"),
+        ("predictor/conv1/W", "predictor/conv1/b"),
+        ("main.0.weight", "main.0.bias"),
+        ("sequential/dense/kernel", "sequential/dense/bias"),
+    ],
+)
+def test_archives_of_weights(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    path = tmp_path / "snapshot_iter_9000.npz"
+    np.savez(path, **{key: np.ones((3, 4), np.float32) for key in keys})
+    assert known(path) == Checkpoint(path, 9000, "npz")
+    assert not numpy_log.sniff(head_of(path))
+
+
+def test_archives_of_losses_and_data_are_none(tmp_path: Path) -> None:
+    for keys in (("d_loss", "g_loss"), ("weight_norm",), ("images", "labels"), ("mu", "sigma"), ("arr_0",)):
+        np.savez(tmp_path / "x.npz", **{key: np.ones(30) for key in keys})
+        assert known(tmp_path / "x.npz") is None
 
 
 @settings(deadline=None)

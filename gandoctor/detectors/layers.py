@@ -1,0 +1,222 @@
+"""GD105, GD204, GD303 in checkpoints: weights that are not finite, networks and layers that do not move."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from gandoctor.detectors import detector
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State
+from gandoctor.interpret.networks import Network
+from gandoctor.interpret.snapshots import History, moved
+from gandoctor.interpret.view import SNAPSHOTS, RunView
+from gandoctor.thresholds import Limits
+
+_RGB = re.compile(r"(?:to|from)_?rgb", re.IGNORECASE)
+NO_NETWORK = "no-network-recognised"
+NO_MOMENTS = "no-optimizer-state"
+
+
+def unseen(code: str, reason: str = NO_NETWORK) -> NotExamined:
+    """The checkpoints lack what a detector looks at."""
+    return NotExamined(code, State.NOT_EXAMINABLE, reason, log_next=SNAPSHOTS.name)
+
+
+def label(history: History, layer: str) -> str:
+    """A layer's name for people, with its network's: "G.main.0"."""
+    return f"{history.name}.{layer}" if layer else history.name
+
+
+@detector("GD105", needs=(SNAPSHOTS,), min_points=1)
+def weights_not_finite(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report NaN or Inf in weights, buffers or an optimiser's state, by the first tensor of the first snapshot.
+
+    Not an illness: a constant mask that holds -Inf (attention), which is the same in its every element else.
+    """
+    for history in view.snapshots.networks:
+        bad = [_not_finite(state) for state in history.states]
+        stretch = history.stretch([bool(one) for one in bad], view.span[0])
+        if stretch is None:
+            continue
+        at = history.steps.index(stretch.onset)
+        name, share = bad[at][0]
+        tag = label(history, name)
+        evidence = Evidence(Kind.WEIGHTS, "share of a tensor that is not finite", share, None, (),
+                            view.window(stretch))  # fmt: skip
+        params: dict[str, Param] = {"tag": tag}
+        in_weights = any(name in history.states[at].tensors for name, _ in bad[at])
+        forever = stretch.end is None and history.plays and in_weights
+        severity = Severity.ERROR if forever else Severity.WARNING
+        yield Finding("GD105", severity, stretch, (evidence,), view.subject(history.role, tag), params,
+                      overwhelming=forever)  # fmt: skip
+
+
+def _not_finite(network: Network) -> list[tuple[str, float]]:
+    """(tensor, share that is not finite), the weights before the optimiser's state."""
+    found = [
+        (name, one.stats.nonfinite / one.stats.n)
+        for name, one in network.tensors.items()
+        if one.stats.nonfinite and not (one.stats.max_abs in (0.0, 1.0) and "mask" in name.lower())
+    ]
+    if network.optimiser is not None:
+        found += [
+            (f"optimizer state of {one.name or at}", one.bad / (2 * one.size))
+            for at, one in enumerate(network.optimiser.moments)
+            if one.bad
+        ]
+    return found
+
+
+@detector("GD204", needs=(SNAPSHOTS,), min_points=2)
+def network_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report a network all of whose weights are the same to the last bit from some snapshot to the end, while
+    the other one moves or its own optimiser counts on.
+
+    Not an illness: copies of one checkpoint (nothing moves, no counter counts), a discriminator that is to
+    start later (its loss is 0 so far), and weights that clipping holds at ±c (GD603).
+    """
+    players = [history for history in view.snapshots.players if len(history.states) > 1]
+    if not players:
+        yield unseen("GD204")
+        return
+    for history in players:
+        if history.role == "D" and view.game.started is None and len(view.game.d):
+            continue
+        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
+        others = [other for other in players if other.role != history.role]
+        if not _matrices(history) or not still[-1]:
+            continue
+        stretch = history.stretch([*still, True], view.span[0])
+        assert stretch is not None
+        first = history.steps.index(stretch.onset)
+        beside = any(_moved_between(other, stretch.onset, history.steps[-1]) for other in others)
+        if not beside and _steps(history.last) <= _steps(history.states[first]):
+            continue
+        share = (history.steps[-1] - stretch.onset) / max(view.span[1] - view.span[0], 1)
+        evidence = Evidence(Kind.WEIGHTS, f"steps without any change of {history.role}'s weights",
+                            float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
+        params: dict[str, Param] = {"network": history.role, "share": min(share, 1.0)}
+        hopeless = history.role == "G" and beside and first == 0
+        severity = Severity.ERROR if hopeless else Severity.WARNING
+        yield Finding("GD204", severity, stretch, (evidence,), view.subject(history.role), params,
+                      overwhelming=hopeless)  # fmt: skip
+
+
+def _matrices(history: History) -> list[str]:
+    """The weights of linear and convolutional layers, without those that clipping holds at ±c."""
+    return [layer.key for layer in history.last.matrices if layer.weight.stats.at_max < 0.9]
+
+
+def _moved_between(history: History, first: int, last: int) -> bool:
+    """Whether a network changed in every interval between two steps, of which there must be one."""
+    inside = [at for at, step in enumerate(history.steps) if first <= step <= last]
+    return len(inside) > 1 and all(history.moves(at, _matrices(history)) for at in inside[:-1])
+
+
+def _steps(network: Network) -> int:
+    return network.optimiser.steps if network.optimiser is not None else 0
+
+
+@detector("GD303", needs=(SNAPSHOTS,), min_points=2)
+def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report layers whose weights are the same to the last bit from some snapshot to the end, while most of
+    their network moves.
+
+    Biases do not count: that of a critic's last layer has no gradient by construction. Nor do weights that
+    clipping holds at ±c (GD603), nor the RGB layers of progressive growing, of which only one is in use (Karras et
+    al. 2017, arXiv:1710.10196). Layers that never moved
+    and are the first ones of the network, or at least half of it, look frozen on purpose (FreezeD, a
+    pre-trained encoder): at most info.
+    """
+    players = [history for history in view.snapshots.players if len(history.states) > 1]
+    if not players:
+        yield unseen("GD303")
+        return
+    for history in players:
+        names = _matrices(history)
+        still = {name: _still(history, name) for name in names}
+        dead = [name for name in names if still[name][-1] and not _RGB.search(name)]
+        if not dead or len(dead) == len(names):
+            continue
+        never = [name for name in dead if all(still[name])]
+        meant = never == names[: len(never)] or 2 * len(never) >= len(names)
+        for name in dead:
+            stretch = history.stretch([*still[name], True], view.span[0])
+            assert stretch is not None
+            layer = next(one for one in history.last.layers if one.key == name)
+            tag = label(history, layer.name)
+            evidence = Evidence(Kind.WEIGHTS, "steps without any change of a layer's weights",
+                                float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
+            severity = Severity.INFO if meant and name in never else Severity.WARNING
+            yield Finding(
+                "GD303", severity, stretch, (evidence,), view.subject(history.role, tag), {"layer": tag}
+            )
+
+
+def _still(history: History, name: str) -> list[bool]:
+    """For each snapshot but the last, whether a tensor is the same in the next one."""
+    return [moved(one, two, name) == 0 for one, two in pairwise(history.states)]
+
+
+@detector("GD303", needs=(SNAPSHOTS,), min_points=2)
+def average_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report a moving average of weights that is the same to the last bit from some snapshot to the end while the
+    weights that it should follow move: no decay below 1 allows that.
+
+    Not an illness: copies of one checkpoint, where nothing moves.
+    """
+    averages = [one for one in view.snapshots.networks if one.ema and len(one.states) > 1]
+    if not averages:
+        yield unseen("GD303", "no-moving-average")
+        return
+    for history in averages:
+        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
+        live = [one for one in view.snapshots.players if one.role == (history.role or "G")]
+        if not _matrices(history) or not still[-1]:
+            continue
+        stretch = history.stretch([*still, True], view.span[0])
+        assert stretch is not None
+        if not any(_moved_between(one, stretch.onset, history.steps[-1]) for one in live):
+            continue
+        evidence = Evidence(Kind.WEIGHTS, "steps without any change of the moving average",
+                            float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
+        yield Finding("GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, history.name),
+                      {"layer": history.name})  # fmt: skip
+
+
+@detector("GD303", needs=(SNAPSHOTS,), min_points=1)
+def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report hidden layers most of whose units are dead: no weight of theirs has any gradient in Adam's memory
+    (exp_avg_sq is exactly 0) or all their incoming weights are exactly 0, while other units' are not.
+
+    Not an illness: some dead ReLUs (a healthy G of the reference trainer had up to 56% of a layer), a layer that
+    starts at zero, the rows of an embedding, and the outputs of the last layer (pixels that never vary).
+    """
+    if not view.snapshots.players:
+        yield unseen("GD303")
+        return
+    for history in view.snapshots.players:
+        for layer in history.last.matrices[:-1]:
+            shares = [_dead_share(state, layer.key) for state in history.states]
+            holds = [limits["dead"].value <= share < 1 for share in shares]
+            stretch = history.stretch(holds, view.span[0])
+            if stretch is None or stretch.end is not None:
+                continue
+            tag = label(history, layer.name)
+            evidence = Evidence(Kind.WEIGHTS, "share of a layer's units that are dead", shares[-1], limits["dead"],
+                                (), view.window(stretch))  # fmt: skip
+            params: dict[str, Param] = {"layer": tag, "share": shares[-1]}
+            yield Finding(
+                "GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+            )
+
+
+def _dead_share(network: Network, key: str) -> float:
+    layer = next((one for one in network.matrices if one.key == key), None)
+    if layer is None or layer.units < 8:
+        return 0.0
+    moments: Sequence[float] = ()
+    if network.optimiser is not None and layer.kind != "transposed":
+        moments = [one.unfed for one in network.optimiser.moments if one.name == key]
+    return max(layer.zero_units, *moments, 0.0)
