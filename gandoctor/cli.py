@@ -236,7 +236,7 @@ def roles(paths: Sequence[str], **options: Any) -> int:
     config = _config(**options)
     found, faults = _find(paths)
     runs = [run for one in found for run in load_run(one)]
-    _check_tags(options["roles"], (tag for run in runs for tag in run.series))
+    _check_tags(options["roles"], (tag for run in runs for tag in run.tags))
     diagnoses = [diagnose_run(run, fitting(config, run)) for run in runs]
     if not diagnoses and not faults:
         faults.append(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS))
@@ -372,7 +372,7 @@ def _diagnose(
     with _bar(len(found)) as done:
         diagnoses = diagnose_found(found, config, jobs, done)
     if diagnoses:
-        _check_tags(given, (tag for diagnosis in diagnoses for tag in diagnosis.run.series))
+        _check_tags(given, (tag for diagnosis in diagnoses for tag in diagnosis.run.tags))
     return diagnoses, faults
 
 

@@ -186,6 +186,74 @@ def role_of(tag: str) -> Role:
     return _from_words(said, set(said)) if said else OTHER
 
 
+# The last word of a tensor's name: what is multiplied with the inputs, and what is added or scales.
+_KERNELS = re.compile(r"(weights?|kernels?|w|embeddings?)(_orig|_v|_\d+)?|weight_[ih]h_l\d+|original1?")
+_ADDED = re.compile(
+    r"(bias(es)?|b|beta|gamma|alpha|scale|shift|offset|weight_g|original0|bias_[ih]h_l\d+|.*_strength)(_\d+)?"
+)
+_GRADIENT = frozenset({"grad", "grads", "gradient", "gradients"})
+_TENSORS = frozenset(
+    {"weight", "weights", "param", "params", "parameter", "parameters", "variable", "variables"}
+)
+_PLUMBING = frozenset(
+    {"module", "model", "net", "network", "histogram", "histograms", "parametrizations", "hist"}
+)
+
+
+def role_of_histogram(tag: str) -> Role:
+    """The role of a histogram's tag: the gradient or the weights of a network or of one of its tensors.
+
+    `gradients/netG.main.0.weight` (W&B), `netD/conv1.weight.grad` (PyTorch), `layer/kernel_0` (Keras). The
+    part is "kernel" for what multiplies the inputs, "added" for biases and scales, "" for a whole network;
+    OTHER for what is neither, such as activations.
+    """
+    # W&B glues the number of the model watched to the name: gradients/graph_1conv.weight.
+    cut = re.sub(r"^(gradients|parameters)/graph_\d+", r"\1/", tag)
+    pieces = [piece for piece in re.split(r"[/.\\ :]+", cut) if piece and not piece.isspace()]
+    said = [words(piece) for piece in pieces]
+    gradient = any(_GRADIENT & set(one) for one in said)
+    # What is left of the pieces without what names the kind, and the name of the tensor at the end.
+    rest = [(piece, one) for piece, one in zip(pieces, said, strict=True)
+            if one and not set(one) <= _GRADIENT | _PLUMBING]  # fmt: skip
+    while len(rest) > 1 and rest[-1][0].isdigit() and _part(rest[-2][0]):
+        rest.pop()  # kernel:0
+    part = _part(rest[-1][0]) if rest else ""
+    name = rest[:-1] if part else [(p, one) for p, one in rest if not set(one) <= _TENSORS]
+    if not gradient and not part and len(name) == len(rest):
+        return OTHER
+    network, layer = _owner(name)
+    if len(name) > (network != "-") and not part:
+        part = "kernel"  # weights/G.fc: a layer
+    elif not layer and part and not any(set(one) <= _TENSORS for _, one in rest[:-1]) and len(rest) < 2:
+        return OTHER  # a lone "weight" is no tensor of a network
+    quantity = "grad_norm" if gradient else "weight_norm"
+    if part == "added":
+        layer = ".".join(filter(None, (layer, rest[-1][0])))
+    return Role(network, quantity, part if layer else "", layer, certainty=0.9 if network != "-" else 0.3)
+
+
+def _part(name: str) -> str:
+    """Whether the last word of a tensor's name is that of a kernel, of something added, or neither."""
+    low = name.lower()
+    low = re.sub(r"[_-]?grads?$", "", low) or low
+    return "added" if _ADDED.fullmatch(low) else "kernel" if _KERNELS.fullmatch(low) else ""
+
+
+def _owner(name: list[tuple[str, list[str]]]) -> tuple[str, str]:
+    """The network that a tensor's name begins with, and the layer: the rest of it.
+
+    A single letter counts in the first piece only: `attn.g.weight` is a layer of any network.
+    """
+    for at, (_, said) in enumerate(name):
+        mine = [word for word in said if word in (_D | _G) and (at == 0 or len(word) > 1)]
+        if mine:
+            network = "D" if mine[0] in _D else "G"
+            own = set(said) - _D - _G - _PLUMBING - _GRADIENT - _TENSORS
+            kept = [piece for i, (piece, _) in enumerate(name) if i != at or own]
+            return network, ".".join(kept)
+    return "-", ".".join(piece for piece, _ in name)
+
+
 def _from_words(said: list[str], has: set[str]) -> Role:
     network = _network(said)
     pair = next((_PAIR_WORDS[word] for word in said if word in _PAIR_WORDS), "")
