@@ -19,7 +19,7 @@ from gandoctor.readers.faults import Faults
 from gandoctor.readers.wandb_log import read_histograms
 from gandoctor.run import Histogram, LogProblem, Steps, Values
 
-MOST = 400  # histograms of a tag: more would tell detectors nothing that these do not
+MOST = 200  # histograms of a tag: as many points as detectors look at
 EXACT = frozenset({"tb-histo"})  # encodings that hold the sum of squares itself
 _LONGEST = 4 << 20  # bytes of one histogram
 _NEAR = 1e-3  # of the largest absolute value: what is near 0
@@ -75,8 +75,8 @@ class Bins:
     def at_ends(self) -> tuple[float, float]:
         """The shares of the values that are piled up at the lower and at the upper end.
 
-        What an outermost bin holds above the density of its inner neighbours: a smooth distribution has
-        nothing there, whatever its shape; clipping puts all that it cuts off at the very ends.
+        What an outermost bin holds above the density of its inner neighbours: next to nothing for a
+        distribution whose density changes little from bin to bin; clipping puts all that it cuts off there.
         """
         total, held = float(self.counts.sum()), np.flatnonzero(self.counts)
         if held[0] == held[-1]:
@@ -143,7 +143,7 @@ def distributions(
     """The histograms that are referred to, by tag, and what could not be read of them.
 
     Of a tag with more than `most` every nth is read. Of several at one step the last written counts.
-    Files are read once, in their own order: some 20 µs a histogram.
+    Files are read once, in their own order: a tenth of a millisecond a histogram.
     """
     by_tag: dict[str, list[Histogram]] = {}
     for one in references:

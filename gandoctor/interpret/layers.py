@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from gandoctor.contents.histograms import EXACT, Distributions, distributions
-from gandoctor.interpret.roles import OTHER, Role, parse_role, role_of_histogram
+from gandoctor.interpret.roles import Role, parse_role, role_of_histogram
 from gandoctor.run import Histogram, Run, Series, Steps, Unit
 
 NORMS = ("grad_norm", "weight_norm")
@@ -42,15 +42,16 @@ class Layers:
     """The tensors of a run that were logged as histograms, in the log's order: first to last layer.
 
     known: the roles of the run's series; norms that are logged are not made anew. given: the user's roles,
-    tag → "G.grad_norm". Problems met on reading are added to the run's.
+    tag → "G.grad_norm". pairs: the run's, if it has several. Problems met on reading are added to the run's.
     """
 
     def __init__(
-        self, run: Run, known: Mapping[str, Role] | None = None, given: Mapping[str, str] | None = None
-    ) -> None:
+        self, run: Run, known: Mapping[str, Role] | None = None, given: Mapping[str, str] | None = None,
+        pairs: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._run = run
         self._known = known or {}
-        self._tensors = list(_tensors(run.histograms, given or {}))
+        self._tensors = list(_tensors(run.histograms, given or {}, pairs))
         self._made = self._series_to_make()
         self.roles: dict[str, Role] = {tag: role for tag, (role, _) in self._made.items()}
         self._read: dict[str, Distributions] | None = None
@@ -158,7 +159,9 @@ class WithNorms(Mapping[str, Series]):
         return len(self._logged) + len(self._tags)
 
 
-def _tensors(histograms: Sequence[Histogram], given: Mapping[str, str]) -> Iterator[Tensor]:
+def _tensors(
+    histograms: Sequence[Histogram], given: Mapping[str, str], pairs: Sequence[str]
+) -> Iterator[Tensor]:
     """The tensors, in the order of their first histograms. A given role has what it leaves out by name."""
     by_tag: dict[str, list[Histogram]] = {}
     for one in histograms:
@@ -171,7 +174,9 @@ def _tensors(histograms: Sequence[Histogram], given: Mapping[str, str]) -> Itera
             said = parse_role(given[tag])
             part = said.part or role.part or ("kernel" if said.layer or role.layer else "")
             role = replace(said, part=part, layer=said.layer or role.layer)
-        if role != OTHER and role.quantity in NORMS:
+        if role.pair not in pairs:
+            role = replace(role, pair="")
+        if role.quantity in NORMS:
             yield Tensor(tag, role, tuple(mine))
 
 

@@ -221,7 +221,9 @@ def role_of_histogram(tag: str) -> Role:
     name = rest[:-1] if part else [(p, one) for p, one in rest if not set(one) <= _TENSORS]
     if not gradient and not part and len(name) == len(rest):
         return OTHER
-    network, layer = _owner(name)
+    if len(name) > 1 and set(name[0][1]) <= _TENSORS:
+        name = name[1:]  # parameters/main.0.weight
+    network, layer, pair = _owner(name)
     if len(name) > (network != "-") and not part:
         part = "kernel"  # weights/G.fc: a layer
     elif not layer and part and not any(set(one) <= _TENSORS for _, one in rest[:-1]) and len(rest) < 2:
@@ -229,7 +231,7 @@ def role_of_histogram(tag: str) -> Role:
     quantity = "grad_norm" if gradient else "weight_norm"
     if part == "added":
         layer = ".".join(filter(None, (layer, rest[-1][0])))
-    return Role(network, quantity, part if layer else "", layer, certainty=0.9 if network != "-" else 0.3)
+    return Role(network, quantity, part if layer else "", layer, pair, 0.9 if network != "-" else 0.3)
 
 
 def _part(name: str) -> str:
@@ -239,8 +241,8 @@ def _part(name: str) -> str:
     return "added" if _ADDED.fullmatch(low) else "kernel" if _KERNELS.fullmatch(low) else ""
 
 
-def _owner(name: list[tuple[str, list[str]]]) -> tuple[str, str]:
-    """The network that a tensor's name begins with, and the layer: the rest of it.
+def _owner(name: list[tuple[str, list[str]]]) -> tuple[str, str, str]:
+    """The network that a tensor's name begins with, the layer, which is the rest of it, and the pair.
 
     A single letter counts in the first piece only: `attn.g.weight` is a layer of any network.
     """
@@ -249,9 +251,10 @@ def _owner(name: list[tuple[str, list[str]]]) -> tuple[str, str]:
         if mine:
             network = "D" if mine[0] in _D else "G"
             own = set(said) - _D - _G - _PLUMBING - _GRADIENT - _TENSORS
-            kept = [piece for i, (piece, _) in enumerate(name) if i != at or own]
-            return network, ".".join(kept)
-    return "-", ".".join(piece for piece, _ in name)
+            pair = _PAIR_WORDS.get(next(iter(own)), "") if len(own) == 1 else ""  # netG_A.model.1.weight
+            kept = [piece for i, (piece, _) in enumerate(name) if i != at or (own and not pair)]
+            return network, ".".join(kept), pair
+    return "-", ".".join(piece for piece, _ in name), ""
 
 
 def _from_words(said: list[str], has: set[str]) -> Role:

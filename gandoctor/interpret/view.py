@@ -527,12 +527,12 @@ def views_of(
     """
     apart = {tag: role for tag, role in (roles or {}).items() if tag not in run.series and tag in run.tags}
     known = resolve(run.series, {tag: role for tag, role in (roles or {}).items() if tag not in apart})
-    layers = Layers(run, known, apart)
     found = {**_logged_rates(run, known), **facts_of(run), **(facts or {})}
     found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
     if len(pairs) < 2:
         pairs = [""]
+    layers = Layers(run, known, apart, pairs)
     made = []
     for pair in pairs:
         mine = {tag: role for tag, role in known.items() if not pair or role.pair in ("", pair)}
