@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from gandoctor.errors import UserError
 
@@ -276,7 +277,8 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         return Role("D", "sign_rate", side or "real")
     if has & {"grad", "grads", "gradient", "gradients"} and has & {"norm", "norms", "l2", "magnitude"}:
         return Role(network, "grad_norm", layer=_layer(said))
-    if has & {"weight", "weights", "param", "params", "parameter"} and has & {"norm", "norms"}:
+    moved = any(pair in (("step", "norm"), ("update", "norm")) for pair in pairwise(said))
+    if has & {"weight", "weights", "param", "params", "parameter"} and has & {"norm", "norms"} and not moved:
         return Role(network, "weight_norm", layer=_layer(said))
     if has & {"step", "update", "updates"} and has & {"norm", "norms", "ratio"}:
         return Role(network, "step_norm", layer=_layer(said))
@@ -296,12 +298,20 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         return Role("-", "metric", metric, certainty=0.9)
     if "std" in has and side and has & {"samples", "sample", "fake", "real", "batch"} and "out" not in has:
         return Role("-", "sample_std", side)
-    if (
-        has
-        & {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
-        and side
-    ):
-        return Role("D", "score_std" if "std" in has else "score", side)
+    if has & {
+        "score",
+        "scores",
+        "logit",
+        "logits",
+        "out",
+        "output",
+        "outputs",
+        "pred",
+        "preds",
+        "prob",
+        "probs",
+    } and (side or heldout):
+        return Role("D", "score_std" if "std" in has else "score", "heldout" if heldout else side)
     if has & {"acc", "accuracy"}:
         if network == "D" or side:
             return Role("D", "accuracy", side, pair=pair, certainty=0.9)
