@@ -78,8 +78,8 @@ class Meter:
     def take(self) -> list[Numbers]:
         """The norms of the latest step, and those of the weights as they are; what was not measured is absent."""
         taken, self.taken, self._before = self.taken, [], []
-        weights = [] if self.module is None else [p.detach() for p in self.module.parameters()]
-        return [*taken, *filter(None, [self._norms("weight_norm", weights, weights)])]
+        owners = [] if self.module is None else list(self.module.parameters())
+        return [*taken, *filter(None, [self._norms("weight_norm", [p.detach() for p in owners], owners)])]
 
     def _stepped(self) -> list[Tensor]:
         """The parameters that the optimiser moves now: those with a gradient."""

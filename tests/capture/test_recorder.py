@@ -86,9 +86,9 @@ def norm(tensors: object) -> float:
     return float(torch.cat([one.flatten() for one in tensors]).norm())  # type: ignore[attr-defined]
 
 
-def recorded(folder: Path, steps: int = 80, **options: object) -> Toy:
+def recorded(folder: Path, steps: int = 60, **options: object) -> Toy:
     toy = Toy()
-    options = {**toy.parts, "every": 1, "latent": LATENT, "samples_every": 40, **options}
+    options = {**toy.parts, "every": 1, "latent": LATENT, "samples_every": 30, **options}
     with gandoctor.Recorder(folder, **options) as rec:  # type: ignore[arg-type]
         for step in range(steps):
             rec.step(step, **toy.step())  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def recorded(folder: Path, steps: int = 80, **options: object) -> Toy:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Toy, RunView, gandoctor.Recorder]:
     folder = tmp_path_factory.mktemp("run")
-    toy = recorded(folder, checkpoints_every=40, settings={"loss": "non-saturating"})
+    toy = recorded(folder, checkpoints_every=30, settings={"loss": "non-saturating"})
     return toy, view_of(gandoctor.load(folder)), gandoctor.diagnose(folder)  # type: ignore[return-value]
 
 
@@ -108,7 +108,7 @@ def test_every_tag_is_written_and_read_right(run: tuple[Toy, RunView, object]) -
     for tag, role in view.roles.items():
         assert role.quantity != "other", tag
         assert role.certainty >= 0.9, tag
-        assert len(view.series[tag]) == 80
+        assert len(view.series[tag]) == 60
     assert {role.layer for tag, role in view.roles.items() if tag in LAYERED} == {"0", "2"}
 
 
@@ -142,7 +142,7 @@ def test_norms_are_those_of_the_moment_of_the_step(run: tuple[Toy, RunView, obje
 def test_outputs_and_batches(tmp_path: Path) -> None:
     real, fake = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[0.0], [2.0]])
     with gandoctor.Recorder(tmp_path, every=1, format="csv") as rec:
-        rec.step(0, real_output=real, fake_output=fake, real=real, fake=[[1.0]] and fake)
+        rec.step(0, real_output=real, fake_output=fake, real=real, fake=fake)
         rec.step(1, real_output=[real, real + 1], fake_output=[fake, fake])
     series = gandoctor.load(tmp_path).series
     assert series["out/real_mean"].values == pytest.approx([2.0, 2.5])
@@ -155,12 +155,12 @@ def test_grids_and_checkpoints(run: tuple[Toy, RunView, object]) -> None:
     folder = run[1].run.path
     names = sorted(path.name for path in (folder / "samples").iterdir())
     kinds = ("fixed", "interpolation", "random")
-    assert names == [f"{kind}_{step:08d}.npy" for kind in kinds for step in (0, 40, 79)]
-    fixed = [np.load(folder / f"samples/fixed_{step:08d}.npy") for step in (0, 79)]
+    assert names == [f"{kind}_{step:08d}.npy" for kind in kinds for step in (0, 30, 59)]
+    fixed = [np.load(folder / f"samples/fixed_{step:08d}.npy") for step in (0, 59)]
     assert fixed[0].shape == (64, 2)
     assert not np.array_equal(*fixed)
-    assert [(one.step, one.format) for one in run[1].run.checkpoints] == [(40, "torch"), (79, "torch")]
-    saved = torch.load(folder / "checkpoints/checkpoint_00000079.pt")
+    assert [(one.step, one.format) for one in run[1].run.checkpoints] == [(30, "torch"), (59, "torch")]
+    saved = torch.load(folder / "checkpoints/checkpoint_00000059.pt")
     assert torch.equal(saved["G"]["0.weight"], run[0].G[0].weight)
     assert set(saved) == {"step", "G", "D", "opt_G", "opt_D"}
 
@@ -328,8 +328,8 @@ def test_images_become_a_grid(tmp_path: Path) -> None:
     before = [one.clone() for one in G.buffers()]
     with gandoctor.Recorder(tmp_path, G=G, latent=(8, 1, 1)) as rec:
         rec.step(0)
-    picture = Image.open(tmp_path / "samples/fixed_00000000.png")
-    assert (picture.size, picture.mode) == ((ROWS * 6 + 2, ROWS * 6 + 2), "RGB")
+    with Image.open(tmp_path / "samples/fixed_00000000.png") as picture:
+        assert (picture.size, picture.mode) == ((ROWS * 6 + 2, ROWS * 6 + 2), "RGB")
     assert all(torch.equal(a, b) for a, b in zip(before, G.buffers(), strict=True))  # statistics stay
     assert all(module.training for module in G.modules())
 
