@@ -51,7 +51,7 @@ def _fading(view: RunView, limits: Limits, network: str, signal: Signal) -> Iter
     centred = np.arange(len(layers)) - (len(layers) - 1) / 2
     spread = np.linalg.norm(logs - logs.mean(axis=0), axis=0) * np.linalg.norm(centred)
     straight = centred @ logs / np.maximum(spread, 1e-12)  # correlation with depth
-    most = limits["depth"]
+    most = limits["fades"]
     mask = (
         (fall > -np.log(most.value))
         & (rises.max(axis=0) < _CLIFF * fall)

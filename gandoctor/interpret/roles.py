@@ -311,7 +311,7 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         "prob",
         "probs",
     } and (side or heldout):
-        return Role("D", "score_std" if "std" in has else "score", "heldout" if heldout else side)
+        return Role("D", "score_std" if "std" in has else "score", side or "heldout")
     if has & {"acc", "accuracy"}:
         if network == "D" or side:
             return Role("D", "accuracy", side, pair=pair, certainty=0.9)

@@ -540,7 +540,7 @@ def views_of(
         series: Mapping[str, Series] = {tag: run.series[tag] for tag in mine} if pair else run.series
         if norms:
             series = WithNorms(series, norms, layers.series)
-        made.append(RunView(run, pair, series, {**mine, **norms}, found, family, layers))
+        made.append(RunView(run, pair, series, {**mine, **norms}, found, family, layers=layers))
     return made
 
 
