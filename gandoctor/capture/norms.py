@@ -76,7 +76,9 @@ class Meter:
         self._handles, self._before = [], []
 
     def take(self) -> list[Numbers]:
-        """The norms of the latest step, and those of the weights as they are; what was not measured is absent."""
+        """The norms of the first step since they were last taken, and those of the weights as they are. What
+        was not measured is absent.
+        """
         taken, self.taken, self._before = self.taken, [], []
         owners = [] if self.module is None else list(self.module.parameters())
         return [*taken, *filter(None, [self._norms("weight_norm", [p.detach() for p in owners], owners)])]
@@ -93,14 +95,14 @@ class Meter:
 
     @torch.no_grad()
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not self.due():
-            return
+        if not self.due() or self.taken:
+            return  # of several steps the first: with lazy regularisation the others are those of the penalty
         owners = self._stepped()
         found = self._norms("grad_norm", [p.grad for p in owners if p.grad is not None], owners)
         if found is not None:
             scale = getattr(optimizer, "grad_scale", None)  # a fused optimiser unscales within its step
             values = found.values if scale is None else found.values / scale.to(found.values.device)
-            self.taken = [Numbers(found.names, values)]  # of several steps of D the last
+            self.taken = [Numbers(found.names, values)]
         self._before = [p.detach().clone() for p in owners]
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -241,13 +242,13 @@ def test_the_cadence_and_what_comes_in_between(tmp_path: Path) -> None:
     assert (series["metric/fid"].steps.tolist(), series["metric/fid"].values.tolist()) == ([30], [15.0])
 
 
-def test_a_critic_of_several_steps_is_measured_at_its_last(tmp_path: Path) -> None:
+def test_of_several_steps_of_an_optimiser_the_first_is_measured(tmp_path: Path) -> None:
     toy, seen = Toy(), []
     with gandoctor.Recorder(tmp_path, every=1, format="csv", D=toy.D, opt_D=toy.opt_D) as rec:
         for step in range(4):
             for _ in range(5):
                 toy.step()
-            seen.append(toy.seen[-1]["grad_norm/D"])
+            seen.append(toy.seen[-5]["grad_norm/D"])
             rec.step(step)
     assert gandoctor.load(tmp_path).series["grad_norm/D"].values == pytest.approx(seen, rel=1e-4)
 
@@ -404,3 +405,15 @@ def test_one_copy_from_the_device_a_logged_step(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setattr(Tensor, name, counted(name))
     rec.step(0, **told)  # type: ignore[arg-type]
     assert calls == ["tolist"]
+
+
+def test_the_loop_of_the_manual_runs_and_is_diagnosed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manual = (Path(__file__).parents[2] / "docs/recorder.md").read_text()
+    plain, *_ = re.findall(r"```python\n([^`]*)```", manual)
+    monkeypatch.chdir(tmp_path)
+    exec(plain, {})
+    diagnosis = gandoctor.diagnose("runs/x")
+    assert len(diagnosis.run.series["loss/D"]) == 60
+    assert [line.code for line in diagnosis.coverage if line.state is State.TOO_SHORT] == []
