@@ -380,9 +380,11 @@ def _check_tags(given: Iterable[str], tags: Iterable[str]) -> None:
     """Raises UserError if --map names a tag that no run has."""
     from difflib import get_close_matches
 
+    from gandoctor.interpret.roles import names_one
+
     known = list(dict.fromkeys(tags))
     for tag in _roles(given):
-        if tag not in known:
+        if not names_one(tag, known):
             near = get_close_matches(tag, known, n=6, cutoff=0.5) or known[:12]
             raise UserError(
                 f"no tag is called '{tag}'", where="--map", hint="the tags are: " + ", ".join(near)

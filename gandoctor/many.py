@@ -21,6 +21,7 @@ import numpy.typing as npt
 from gandoctor.config import Config
 from gandoctor.errors import UserError
 from gandoctor.interpret.layers import Layers
+from gandoctor.interpret.roles import names_one
 from gandoctor.interpret.view import RunView, Track
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Diagnosis
@@ -86,7 +87,7 @@ def fitting(config: Config | None, run: Run) -> Config | None:
     """The configuration with the roles of those tags only that a run has."""
     if config is None:
         return None
-    return replace(config, roles={tag: role for tag, role in config.roles.items() if tag in run.tags})
+    return replace(config, roles={tag: r for tag, r in config.roles.items() if names_one(tag, run.tags)})
 
 
 # --- processes -------------------------------------------------------------------------------------------

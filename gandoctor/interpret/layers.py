@@ -17,7 +17,7 @@ import numpy as np
 
 from gandoctor.contents.histograms import EXACT, Distributions, distributions
 from gandoctor.interpret.roles import Role, parse_role, role_of_histogram
-from gandoctor.run import Histogram, Run, Series, Steps, Unit
+from gandoctor.run import Histogram, LogProblem, Run, Series, Steps, Unit
 
 NORMS = ("grad_norm", "weight_norm")
 _FEWEST = 8  # values of a tensor: a scale or a bias has a norm, but tells nothing of a layer
@@ -57,12 +57,34 @@ class Layers:
         self._read: dict[str, Distributions] | None = None
         self._cache: dict[str, Series] = {}
         self._whole, self._last = self, 0
+        if nobody := [one for one in self._tensors if one.role.network == "-"]:
+            self._tell(LogProblem(
+                nobody[0].references[0].source, "", "not-assigned",
+                f"histograms of {len(nobody):,} tensors, such as {nobody[0].tag[:80]!r}, do not say which network "
+                "is theirs and are not judged: --map 'gradients/*=G.grad_norm' would",
+            ))  # fmt: skip
 
-    def of(self, network: str, quantity: str, pair: str = "") -> list[Distributions]:
-        """The histograms of a network's tensors, first to last layer; not those of the whole network."""
+    def _tell(self, problem: LogProblem) -> None:
+        """Note a problem of the run, once."""
+        if problem not in self._run.problems:
+            self._run.problems.append(problem)
+
+    def of(
+        self, network: str, quantity: str, pair: str = "", *, kernels: bool = False
+    ) -> list[Distributions]:
+        """The histograms of a network's tensors, first to last layer; not those of the whole network.
+
+        kernels: without biases and scales.
+        """
         mine = [one for one in self._tensors
                 if one.role.layer and one.key[:2] == (network, quantity) and one.role.pair in ("", pair)]  # fmt: skip
+        if kernels:
+            mine = [one for one in mine if one.role.part == "kernel"]
         return [self._distributions[one.tag] for one in mine]
+
+    def layer_of(self, tag: str) -> str:
+        """The layer that the histograms of a tag are of."""
+        return next(one.role.layer for one in self._tensors if one.tag == tag)
 
     def until(self, step: int) -> Layers:
         """The same as they stood at a step."""
@@ -73,9 +95,24 @@ class Layers:
     def series(self, tag: str) -> Series:
         """The norm of a layer or network as a series, by its own tag. Raises KeyError if there is none."""
         if tag not in self._cache:
-            _, tensors = self._made[tag]
-            self._cache[tag] = self._norm(tag, [self._distributions[one.tag] for one in tensors])
+            role, tensors = self._made[tag]
+            parts = [self._distributions[one.tag] for one in tensors]
+            if role.quantity == "grad_norm" and self._emptied(role, parts):
+                message = (
+                    f"the gradients of {role.network} are 0 at every step though its weights move: logged after "
+                    "zero_grad(), they are not used"
+                )
+                self._tell(LogProblem(parts[0].source, "", "zero-gradients", message))
+                parts = [one.until(-1) for one in parts]
+            self._cache[tag] = self._norm(tag, parts)
         return self._cache[tag]
+
+    def _emptied(self, role: Role, parts: Sequence[Distributions]) -> bool:
+        """Whether gradients were logged when they had been set to 0: weights that move had some."""
+        if not all(len(one) and not one.largest.any() for one in parts):
+            return False
+        weights = self.of(role.network, "weight_norm", role.pair)
+        return any(len(one) > 1 and np.ptp(one.rms) > 0 for one in weights)
 
     @property
     def _distributions(self) -> dict[str, Distributions]:
@@ -84,7 +121,8 @@ class Layers:
             self._read = {tag: one.until(self._last) for tag, one in self._whole._distributions.items()}
         elif self._read is None:
             self._read, problems = distributions(r for one in self._tensors for r in one.references)
-            self._run.problems += [one for one in problems if one not in self._run.problems]
+            for problem in problems:
+                self._tell(problem)
         return self._read
 
     def _series_to_make(self) -> dict[str, tuple[Role, list[Tensor]]]:

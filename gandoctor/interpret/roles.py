@@ -150,6 +150,36 @@ def resolve(tags: Iterable[str], given: Mapping[str, str] | None = None) -> dict
     return _in_company(roles)
 
 
+def named(given: Mapping[str, str], tags: Iterable[str]) -> dict[str, str]:
+    """The user's roles by the tags that they name: a tag itself or, with `*` for anything, all that fit.
+
+    A tag itself outranks a pattern, an earlier pattern a later one. What names no tag stays as it is.
+
+    >>> named({"d*": "D.loss", "x": "G.loss"}, ["d1", "d2"])
+    {'x': 'G.loss', 'd1': 'D.loss', 'd2': 'D.loss'}
+    """
+    known = list(tags)
+    found = {tag: role for tag, role in given.items() if tag in known}
+    for pattern, role in given.items():
+        fits = [tag for tag in known if _fits(pattern, tag)] if pattern not in found else [pattern]
+        if not fits:
+            found = {pattern: role, **found}
+        for tag in fits:
+            found.setdefault(tag, role)
+    return found
+
+
+def names_one(pattern: str, tags: Iterable[str]) -> bool:
+    """Whether a tag or pattern of the user's names any of the tags."""
+    return any(tag == pattern or _fits(pattern, tag) for tag in tags)
+
+
+def _fits(pattern: str, tag: str) -> bool:
+    if "*" not in pattern:
+        return False
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tag, re.DOTALL) is not None
+
+
 def parse_role(text: str) -> Role:
     """`D.loss.real` as a role. Raises UserError if it is none."""
     network, _, rest = text.partition(".")

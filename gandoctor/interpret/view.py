@@ -16,7 +16,7 @@ from gandoctor.interpret import families
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
 from gandoctor.interpret.layers import Layers, WithNorms
-from gandoctor.interpret.roles import METRICS, Role, resolve
+from gandoctor.interpret.roles import METRICS, Role, named, resolve
 from gandoctor.run import Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
 
@@ -54,6 +54,7 @@ G_GRAD = Signal("g-grad-norm", "G", "grad_norm", (), 70)
 D_GRAD = Signal("d-grad-norm", "D", "grad_norm", (), 69)
 G_WEIGHT = Signal("g-weight-norm", "G", "weight_norm", (), 45)
 D_WEIGHT = Signal("d-weight-norm", "D", "weight_norm", (), 44)
+G_WEIGHT_HISTOGRAMS = Signal("g-weight-histograms", "G", "weight_norm", (), 16, "g_weight_histograms")
 D_WEIGHT_HISTOGRAMS = Signal("d-weight-histograms", "D", "weight_norm", (), 15, "d_weight_histograms")
 G_STEP = Signal("g-step-norm", "G", "step_norm", (), 56)
 D_STEP = Signal("d-step-norm", "D", "step_norm", (), 55)
@@ -191,6 +192,11 @@ class RunView:
         found = (self.track(tag) for tag, role in self.roles.items()
                  if role.quantity == "loss" and role.part == "auxiliary" and role.network == "G")  # fmt: skip
         return tuple(t for t in found if len(t) and np.median(np.abs(t.values)) > RESOLUTION)
+
+    @cached_property
+    def g_weight_histograms(self) -> list[Distributions]:
+        """The histograms of G's weights, one a tensor."""
+        return [one for one in self.layers.of("G", "weight_norm", self.pair) if len(one)]
 
     @cached_property
     def d_weight_histograms(self) -> list[Distributions]:
@@ -523,10 +529,11 @@ def views_of(
 ) -> list[RunView]:
     """One view a pair of networks; one for the run where it has no pairs.
 
-    roles: the user's word, tag → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
+    roles: the user's word, tag or pattern with `*` → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
     """
-    apart = {tag: role for tag, role in (roles or {}).items() if tag not in run.series and tag in run.tags}
-    known = resolve(run.series, {tag: role for tag, role in (roles or {}).items() if tag not in apart})
+    given = named(roles or {}, run.tags)
+    apart = {tag: role for tag, role in given.items() if tag not in run.series and tag in run.tags}
+    known = resolve(run.series, {tag: role for tag, role in given.items() if tag not in apart})
     found = {**_logged_rates(run, known), **facts_of(run), **(facts or {})}
     found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})

@@ -123,6 +123,7 @@ def test_every_signal_that_it_writes_is_examined(run: tuple[Toy, RunView, gandoc
         "quality-metric",
         "augment-p",
         "loss-scale",
+        "g-weight-histograms",
         "d-weight-histograms",
     }
     for name, signal in known.items():

@@ -169,6 +169,38 @@ def test_the_user_says_whose_they_are() -> None:
         views_of(run, roles={"nothing": "G.grad_norm"})
 
 
+def test_patterns_name_many_tags_at_once() -> None:
+    tags = [f"gradients/{graph}main.{n}.weight" for graph in ("", "graph_1") for n in (0, 3)]
+    run = histogram_run({tag: tensor(64, 1.0 if "graph" in tag else 0.1) for tag in tags})
+    view = view_of(run, roles={"gradients/graph_1*": "D.grad_norm", "gradients/*": "G.grad_norm"})
+    assert [len(view.all(signal)) for signal in (G_GRAD, D_GRAD)] == [3, 3]
+    assert [np.median(view.all(s)[1].values) for s in (G_GRAD, D_GRAD)] == pytest.approx([0.8, 8], rel=0.1)
+    with pytest.raises(UserError, match="no tag is called 'nothing/"):
+        views_of(run, roles={"nothing/*": "G.grad_norm"})
+
+
+def test_histograms_of_nobody_are_told() -> None:
+    run = histogram_run({"gradients/main.0.weight": tensor(64)})
+    view_of(run)
+    view_of(run)
+    [problem] = run.problems
+    assert problem.kind == "not-assigned"
+    assert "'gradients/main.0.weight'" in problem.message
+
+
+def test_gradients_that_were_logged_after_they_were_reset_are_no_dead_gradients() -> None:
+    moving = [np.full(64, 1 + 0.01 * step) for step in range(STEPS)]
+    zero = [np.zeros(64)] * STEPS
+    gradients = {"netG/c1.weight.grad": zero, "netG/c2.weight.grad": zero}
+    weights = {"netG/c1.weight": moving, "netG/c2.weight": moving}
+    view = view_of(histogram_run({**gradients, **weights}))
+    assert [len(track) for track in view.all(G_GRAD)] == [0, 0, 0]
+    assert [problem.kind for problem in view.run.problems] == ["zero-gradients"]
+    assert not any(found.finding.code == "GD301" for found in diagnose(view.run).findings)
+    still = view_of(histogram_run({**gradients, **{tag: [np.ones(64)] * STEPS for tag in weights}}))
+    assert [len(track) for track in still.all(G_GRAD)] == [STEPS] * 3  # a network that is dead indeed
+
+
 def test_pairs_have_their_own() -> None:
     scalars = {tag: np.full(STEPS, 0.5) for tag in ("D_A", "G_A", "D_B", "G_B", "loss_D_A", "loss_D_B")}
     tensors = {f"netG_{pair}.model.{n}.weight.grad": tensor(64, scale) for n in (1, 4)
