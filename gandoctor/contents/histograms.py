@@ -6,6 +6,7 @@ sums (encoding "tb-histo"); where only the bins are, a root mean square is appro
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ MOST = 200  # histograms of a tag: as many points as detectors look at
 EXACT = frozenset({"tb-histo"})  # encodings that hold the sum of squares itself
 _LONGEST = 4 << 20  # bytes of one histogram
 _NEAR = 1e-3  # of the largest absolute value: what is near 0
+_HUGE = 1e100  # beyond it squares overflow
 _SLACK = 1.01  # sums in float32 are a little off
 
 # Fields of HistogramProto and of TensorProto.
@@ -59,17 +61,21 @@ class Bins:
         if squares is None:
             a, b = self.left, self.right
             squares = float(self.counts @ (a * a + a * b + b * b)) / 3
-        return float(np.sqrt(squares / self.num))
+        return math.sqrt(squares / self.num)
 
     @property
     def near_zero(self) -> float:
         """The share of values below a thousandth of the largest."""
         bound = _NEAR * self.largest
-        inside = np.minimum(self.right, bound) - np.maximum(self.left, -bound)
-        width = self.right - self.left
+        reach = slice(
+            int(np.searchsorted(self.right, -bound)), int(np.searchsorted(self.left, bound, "right"))
+        )
+        left, right, counts = self.left[reach], self.right[reach], self.counts[reach]
+        width = right - left
         point = width <= 0  # a bin without width is within or not
-        share = np.where(point, np.abs(self.left) <= bound, inside / np.where(point, 1.0, width))
-        return float(self.counts @ np.clip(share, 0.0, 1.0)) / float(self.counts.sum())
+        inside = np.minimum(right, bound) - np.maximum(left, -bound)
+        share = np.where(point, np.abs(left) <= bound, inside / np.where(point, 1.0, width))
+        return min(float(counts @ share) / self.total, 1.0)
 
     @property
     def at_ends(self) -> tuple[float, float]:
@@ -78,24 +84,29 @@ class Bins:
         What an outermost bin holds above the density of its inner neighbours: next to nothing for a
         distribution whose density changes little from bin to bin; clipping puts all that it cuts off there.
         """
-        total, held = float(self.counts.sum()), np.flatnonzero(self.counts)
-        if held[0] == held[-1]:
+        held = self.counts > 0
+        first, last = int(held.argmax()), len(held) - 1 - int(held[::-1].argmax())
+        if first == last:
             return 0.0, 0.0  # one bin does not tell its ends apart
-        lower = _piled(self.right - self.left, self.counts)
-        upper = _piled((self.right - self.left)[::-1], self.counts[::-1])
-        return lower / total, upper / total
+        width = self.right[first : last + 1] - self.left[first : last + 1]
+        counts = self.counts[first : last + 1]
+        return _piled(width, counts) / self.total, _piled(width[::-1], counts[::-1]) / self.total
+
+    @property
+    def total(self) -> float:
+        """The sum of the counts."""
+        return float(self.counts.sum())
 
 
 def _piled(width: Values, counts: Values) -> float:
     """The count of the first bin above that of its neighbours, at their density."""
-    first = int(np.argmax(counts > 0))
-    # Neighbours as wide as the bin itself, two of them at least.
-    reach = np.cumsum(width[first + 1 :])
-    last = max(int(np.searchsorted(reach, width[first])) + 1, 2)
-    inner = slice(first + 1, first + 1 + last)
-    room = float(width[inner].sum())
-    density = float(counts[inner].sum()) / room if room > 0 else 0.0
-    return max(float(counts[first]) - density * float(width[first]), 0.0)
+    room, held = float(width[1]), float(counts[1])
+    for at in range(2, len(width)):  # neighbours as wide as the bin itself, two of them at least
+        room, held = room + float(width[at]), held + float(counts[at])
+        if room >= width[0]:
+            break
+    density = held / room if room > 0 else 0.0
+    return max(float(counts[0]) - density * float(width[0]), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,23 +243,25 @@ def _checked(
     ends: tuple[float, float] | None = None, num: float | None = None, sum_squares: float | None = None,
 ) -> Bins:  # fmt: skip
     """A histogram from its parts, cut to its ends. Raises ValueError where they contradict each other."""
-    if not np.isfinite(counts).all() or (counts < 0).any():
-        raise ValueError("its counts are no counts")
     total = float(counts.sum())
+    if not math.isfinite(total) or (len(counts) and counts.min() < 0):
+        raise ValueError("its counts are no counts")
     if not total or num == 0:
         return Bins(0.0, 0.0, 0.0, left, right, counts)
-    held = np.flatnonzero(counts)
-    low, high = ends if ends is not None else (float(left[held[0]]), float(right[held[-1]]))
-    if not (np.isfinite(low) and np.isfinite(high)) or low > high:
+    if ends is None:
+        held = np.flatnonzero(counts)
+        ends = float(left[held[0]]), float(right[held[-1]])
+    low, high = ends
+    if not -_HUGE < low <= high < _HUGE:
         raise ValueError(f"it runs from {low} to {high}")
-    left, right = np.clip(left, low, high), np.clip(right, low, high)
-    if np.isnan(left).any() or np.isnan(right).any() or (np.diff(right) < 0).any() or (left > right).any():
+    left, right = (np.minimum(np.maximum(side, low), high) for side in (left, right))
+    if not ((right[1:] >= right[:-1]).all() and (left <= right).all()):  # NaN is neither
         raise ValueError("its bins do not ascend")
-    if sum_squares is not None and not np.isfinite(sum_squares):
+    if sum_squares is not None and sum_squares == math.inf:
         sum_squares = None  # summed in float32, beyond which it lies
-    num = total if num is None else num
-    bins = Bins(low, high, num, left, right, counts, sum_squares)
-    if not num > 0 or not bins.rms <= _SLACK * bins.largest:
+    bins = Bins(low, high, total if num is None else num, left, right, counts, sum_squares)
+    fits = bins.num > 0 and (sum_squares is None or sum_squares >= 0) and bins.rms <= _SLACK * bins.largest
+    if not fits:
         raise ValueError("its sum of squares does not fit its range")
     return bins
 
