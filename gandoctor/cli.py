@@ -112,7 +112,7 @@ def _reading(command: F) -> F:
         (
             click.argument("paths", nargs=-1, required=True, type=click.Path()),
             click.option("--map", "roles", multiple=True, metavar="TAG=ROLE",
-                         help="What a tag means, e.g. loss1=D.loss."),
+                         help="What a tag means, e.g. loss1=D.loss; * in TAG stands for anything."),
             click.option("--loss-family", "family", metavar="FAMILY", help="The loss family, if it is read wrongly."),
             click.option("--select", multiple=True, metavar="CODE",
                          help="Count only these codes (GD2 means all GD2xx)."),

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import gandoctor.interpret.layers as layers_module
-from gandoctor import diagnose
+from gandoctor import cli, diagnose, diagnose_all
+from gandoctor.config import Config
 from gandoctor.errors import UserError
 from gandoctor.interpret.roles import OTHER, role_of_histogram
 from gandoctor.interpret.view import D_GRAD, D_WEIGHT, G_GRAD, G_WEIGHT, views_of
@@ -177,6 +179,22 @@ def test_patterns_name_many_tags_at_once() -> None:
     assert [np.median(view.all(s)[1].values) for s in (G_GRAD, D_GRAD)] == pytest.approx([0.8, 8], rel=0.1)
     with pytest.raises(UserError, match="no tag is called 'nothing/"):
         views_of(run, roles={"nothing/*": "G.grad_norm"})
+
+
+def test_patterns_from_the_command_line() -> None:
+    run = histogram_run({f"gradients/main.{n}.weight": tensor(64) for n in (0, 3)})
+    done = CliRunner().invoke(cli.main, ["roles", str(run.path), "--map", "gradients/*=G.grad_norm"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("G.grad_norm") == 3
+    done = CliRunner().invoke(
+        cli.main, ["diagnose", str(run.path), "--no-report", "--map", "nothing*=G.grad_norm"]
+    )
+    assert done.exit_code == 2
+    assert "no tag is called 'nothing*'" in done.stderr
+    [diagnosis] = diagnose_all(
+        run.path, Config(roles={"gradients/*": "G.grad_norm", "elsewhere/*": "D.loss"})
+    )
+    assert diagnosis.views[0].has(G_GRAD)
 
 
 def test_histograms_of_nobody_are_told() -> None:
