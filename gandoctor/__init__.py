@@ -4,6 +4,7 @@
     diagnosis = gandoctor.diagnose(run)          # one Diagnosis; also takes a path; diagnose_all: the list
     diagnosis.primary; diagnosis.prescription
     gandoctor.write(diagnosis, "report.html")    # the format from the suffix, or format="json"
+    with gandoctor.Recorder("runs/exp1", G=G, D=D) as rec: ...  # logs what a diagnosis needs
 
 Names are loaded on first use: `import gandoctor` costs nothing.
 """
@@ -15,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gandoctor.api import diagnose, diagnose_all, load, load_all, write
+    from gandoctor.capture import Recorder
     from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["UserError", "__version__", "diagnose", "diagnose_all", "load", "load_all", "write"]
+__all__ = ["Recorder", "UserError", "__version__", "diagnose", "diagnose_all", "load", "load_all", "write"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "UserError":
         return importlib.import_module("gandoctor.errors").UserError
+    if name == "Recorder":
+        return importlib.import_module("gandoctor.capture").Recorder
     if name in __all__:
         return getattr(importlib.import_module("gandoctor.api"), name)
     raise AttributeError(f"module 'gandoctor' has no attribute {name!r}")

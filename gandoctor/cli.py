@@ -112,7 +112,7 @@ def _reading(command: F) -> F:
         (
             click.argument("paths", nargs=-1, required=True, type=click.Path()),
             click.option("--map", "roles", multiple=True, metavar="TAG=ROLE",
-                         help="What a tag means, e.g. loss1=D.loss."),
+                         help="What a tag means, e.g. loss1=D.loss; * in TAG stands for anything."),
             click.option("--loss-family", "family", metavar="FAMILY", help="The loss family, if it is read wrongly."),
             click.option("--select", multiple=True, metavar="CODE",
                          help="Count only these codes (GD2 means all GD2xx)."),
@@ -263,7 +263,7 @@ def roles(paths: Sequence[str], **options: Any) -> int:
     config = _config(**options)
     found, faults = _find(paths)
     runs = [run for one in found for run in load_run(one)]
-    _check_tags(options["roles"], (tag for run in runs for tag in run.series))
+    _check_tags(options["roles"], (tag for run in runs for tag in run.tags))
     diagnoses = [diagnose_run(run, fitting(config, run)) for run in runs]
     if not diagnoses and not faults:
         faults.append(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS))
@@ -399,7 +399,7 @@ def _diagnose(
     with _bar(len(found)) as done:
         diagnoses = diagnose_found(found, config, jobs, done)
     if diagnoses:
-        _check_tags(given, (tag for diagnosis in diagnoses for tag in diagnosis.run.series))
+        _check_tags(given, (tag for diagnosis in diagnoses for tag in diagnosis.run.tags))
     return diagnoses, faults
 
 
@@ -407,9 +407,11 @@ def _check_tags(given: Iterable[str], tags: Iterable[str]) -> None:
     """Raises UserError if --map names a tag that no run has."""
     from difflib import get_close_matches
 
+    from gandoctor.interpret.roles import names_one
+
     known = list(dict.fromkeys(tags))
     for tag in _roles(given):
-        if tag not in known:
+        if not names_one(tag, known):
             near = get_close_matches(tag, known, n=6, cutoff=0.5) or known[:12]
             raise UserError(
                 f"no tag is called '{tag}'", where="--map", hint="the tags are: " + ", ".join(near)

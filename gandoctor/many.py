@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
+from gandoctor.interpret.layers import Layers
+from gandoctor.interpret.roles import names_one
 from gandoctor.interpret.view import RunView, Track
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Diagnosis
@@ -85,7 +87,7 @@ def fitting(config: Config | None, run: Run) -> Config | None:
     """The configuration with the roles of those tags only that a run has."""
     if config is None:
         return None
-    return replace(config, roles={tag: role for tag, role in config.roles.items() if tag in run.series})
+    return replace(config, roles={tag: r for tag, r in config.roles.items() if names_one(tag, run.tags)})
 
 
 # --- processes -------------------------------------------------------------------------------------------
@@ -184,7 +186,9 @@ def _thin_view(view: RunView, run: Run, points: int) -> RunView:
     game = view.game  # judged on every point: it must not be made anew from a few
     d, g, real, fake = (_thin_track(track, points) for track in (game.d, game.g, game.real, game.fake))
     strays = tuple(_thin_track(track, points) for track in game.strays)
-    small = replace(view, run=run, series={tag: run.series[tag] for tag in view.series}, _cache={})
+    made = {tag: _thin_series(view.series[tag], points) for tag in view.series if tag not in run.series}
+    mine = {tag: run.series[tag] for tag in view.series if tag in run.series}
+    small = replace(view, run=run, series={**mine, **made}, layers=Layers(Run(run.path, run.name)), _cache={})
     vars(small)["game"] = replace(game, d=d, g=g, real=real, fake=fake, strays=strays)
     return small
 

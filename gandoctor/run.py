@@ -169,3 +169,8 @@ class Run:
     checkpoints: list[Checkpoint] = field(default_factory=list)
     problems: list[LogProblem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+
+    @property
+    def tags(self) -> list[str]:
+        """What has a role: the tags of its series and of its histograms, each once."""
+        return list(dict.fromkeys([*self.series, *(one.tag for one in self.histograms)]))

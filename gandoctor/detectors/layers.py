@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gandoctor.detectors import detector
-from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Subject
 from gandoctor.interpret.networks import Network
 from gandoctor.interpret.snapshots import History, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
 
-_RGB = re.compile(r"(?:to|from)_?rgb", re.IGNORECASE)
+RGB = re.compile(r"(?:to|from)_?rgb", re.IGNORECASE)
 NO_NETWORK = "no-network-recognised"
 NO_MOMENTS = "no-optimizer-state"
 
@@ -26,6 +26,12 @@ def unseen(code: str, reason: str = NO_NETWORK) -> NotExamined:
 def label(history: History, layer: str) -> str:
     """A layer's name for people, with its network's: "G.main.0"."""
     return f"{history.name}.{layer}" if layer else history.name
+
+
+def subject(view: RunView, history: History, layer: str) -> Subject:
+    """A layer as a finding's subject: by its own name, as a log has it, if its network is the only one of its role."""
+    alone = sum(one.role == history.role for one in view.snapshots.players) == 1
+    return view.subject(history.role, layer if alone else label(history, layer))
 
 
 @detector("GD105", needs=(SNAPSHOTS,), min_points=1)
@@ -136,11 +142,11 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
     for history in players:
         names = _matrices(history)
         still = {name: _still(history, name) for name in names}
-        dead = [name for name in names if still[name][-1] and not _RGB.search(name)]
+        dead = [name for name in names if still[name][-1] and not RGB.search(name)]
         if not dead or len(dead) == len(names):
             continue
         never = [name for name in dead if all(still[name])]
-        meant = never == names[: len(never)] or 2 * len(never) >= len(names)
+        purpose = on_purpose(never, names)
         for name in dead:
             stretch = history.stretch([*still[name], True], view.span[0])
             assert stretch is not None
@@ -148,10 +154,15 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
             tag = label(history, layer.name)
             evidence = Evidence(Kind.WEIGHTS, "steps without any change of a layer's weights",
                                 float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
-            severity = Severity.INFO if meant and name in never else Severity.WARNING
+            severity = Severity.INFO if purpose and name in never else Severity.WARNING
             yield Finding(
-                "GD303", severity, stretch, (evidence,), view.subject(history.role, tag), {"layer": tag}
+                "GD303", severity, stretch, (evidence,), subject(view, history, layer.name), {"layer": tag}
             )
+
+
+def on_purpose(never: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the layers of a network that never moved are its first ones, or at least half of it."""
+    return list(never) == list(names[: len(never)]) or 2 * len(never) >= len(names)
 
 
 def _still(history: History, name: str) -> list[bool]:
@@ -208,7 +219,7 @@ def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]
                                 (), view.window(stretch))  # fmt: skip
             params: dict[str, Param] = {"layer": tag, "share": shares[-1]}
             yield Finding(
-                "GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+                "GD303", Severity.WARNING, stretch, (evidence,), subject(view, history, layer.name), params
             )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import label, unseen
+from gandoctor.detectors.layers import label, subject, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
 from gandoctor.interpret.networks import Layer, Network, Running
 from gandoctor.interpret.snapshots import History
@@ -58,7 +58,7 @@ def statistics_absurd(view: RunView, limits: Limits) -> Iterator[Finding | NotEx
             evidence = Evidence(Kind.WEIGHTS, statistic, values[-1], bound, (), view.window(stretch))
             params: dict[str, Param] = {"layer": tag, param: values[-1]}
             yield Finding(
-                "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+                "GD606", Severity.WARNING, stretch, (evidence,), subject(view, history, layer.name), params
             )
             break
 
@@ -99,7 +99,7 @@ def statistics_never_updated(view: RunView, limits: Limits) -> Iterator[Finding 
                             view.window(stretch))  # fmt: skip
         params: dict[str, Param] = {"layer": tag, "unseen": len(mine)}
         yield Finding(
-            "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+            "GD606", Severity.WARNING, stretch, (evidence,), subject(view, history, mine[0].name), params
         )
 
 
@@ -145,5 +145,5 @@ def statistics_stand_still(view: RunView, limits: Limits) -> Iterator[Finding | 
                             float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
         params: dict[str, Param] = {"layer": tag, "idle": evidence.value}
         yield Finding(
-            "GD606", Severity.WARNING, stretch, (evidence,), view.subject(history.role, tag), params
+            "GD606", Severity.WARNING, stretch, (evidence,), subject(view, history, mine[0].name), params
         )

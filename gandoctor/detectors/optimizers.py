@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import NO_MOMENTS, label, unseen
+from gandoctor.detectors.layers import NO_MOMENTS, label, subject, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
 from gandoctor.interpret.networks import Moments, Network, Optimiser
 from gandoctor.interpret.snapshots import History
@@ -74,13 +74,12 @@ def second_moments_vanish(view: RunView, limits: Limits) -> Iterator[Finding | N
         stretch = history.stretch(holds, view.span[0])
         if stretch is None or stretch.end is not None:
             continue
-        first = label(history, history.last.matrices[0].name)
+        name = history.last.matrices[0].name
+        first = label(history, name)
         evidence = Evidence(Kind.GRADIENTS, "RMS gradient of the first layer / of the last", ratios[-1],
                             limits["depth"], (), view.window(stretch))  # fmt: skip
         params = {"network": history.role, "layer": first, "value": _weights_of(history.last)[0].gradient}
-        yield Finding(
-            "GD301", Severity.WARNING, stretch, (evidence,), view.subject(history.role, first), params
-        )
+        yield Finding("GD301", Severity.WARNING, stretch, (evidence,), subject(view, history, name), params)
 
 
 def _depth(network: Network) -> float:

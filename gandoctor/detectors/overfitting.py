@@ -8,10 +8,12 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State
-from gandoctor.interpret.view import D_LOSS, SIGNS, RunView, Signal
+from gandoctor.interpret.view import D_LOSS, SCORES, SIGNS, RunView, Signal
+from gandoctor.stats import MAD_TO_SIGMA, mad, rolling_median
 from gandoctor.thresholds import Limits
 
 HELDOUT = Signal("d-heldout-loss", "D", "heldout_loss", ("total", ""), 65)
+HELDOUT_SCORES = Signal("d-heldout-outputs", "D", "score", ("heldout",), 64)
 
 
 @detector("GD203", needs=(SIGNS,), min_points=20)
@@ -52,4 +54,28 @@ def heldout_drifts(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
     evidence = Evidence(
         Kind.GAME, "(held-out - training) D loss / equilibrium", value, bound, tags, view.window(stretch)
     )
+    yield Finding("GD203", Severity.WARNING, stretch, (evidence,), view.subject("D"), {"gap": value})
+
+
+@detector("GD203", needs=(SCORES, HELDOUT_SCORES), min_points=20)
+def heldout_reals_look_fake(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report that D's outputs on held-out reals have moved from the training reals towards the fakes.
+
+    The share of the way, r_v, has no unit and needs no loss family. Source: Karras 2020, arXiv:2006.06676. A D
+    at chance has no way to divide: there the drift must also stand out from the noise of its own batches.
+    """
+    tracks = view.part(SCORES, "real"), view.part(SCORES, "fake"), view.get(HELDOUT_SCORES)
+    steps, (real, fake, heldout) = view.aligned(*map(view.blocks, tracks))
+    drift, way = real - heldout, real - fake
+    noise = 3 * MAD_TO_SIGMA * mad(drift - rolling_median(drift, 9))
+    bound = limits["drift"]
+    mask = (way > 0) & (drift >= bound.value * way) & (drift > noise)
+    stretch = view.stretch(steps, mask, share=limits["share"].value)
+    if stretch is None or stretch.end is not None:
+        return
+    inside = view.inside(stretch, steps) & (way > 0)
+    value = float(np.median(drift[inside] / way[inside]))
+    tags = tuple(tag for track in tracks for tag in track.tags)
+    statistic = "share of the way from training reals to fakes that D puts held-out reals"
+    evidence = Evidence(Kind.GAME, statistic, value, bound, tags, view.window(stretch))
     yield Finding("GD203", Severity.WARNING, stretch, (evidence,), view.subject("D"), {"gap": value})

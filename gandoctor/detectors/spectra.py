@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import label, unseen
+from gandoctor.detectors.layers import label, subject, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, Stretch, Threshold
 from gandoctor.interpret.families import UNKNOWN
 from gandoctor.interpret.networks import Layer, Network
@@ -116,7 +116,7 @@ def spectrum_collapses(view: RunView, limits: Limits) -> Iterator[Finding | NotE
             tag = label(history, layer.name)
             params: dict[str, Param] = {"layer": tag, "rank": rank}
             yield Finding(
-                "GD602", Severity.INFO, stretch, (evidence,), view.subject(history.role, tag), params
+                "GD602", Severity.INFO, stretch, (evidence,), subject(view, history, layer.name), params
             )
 
 
@@ -260,7 +260,7 @@ def _anomaly(
 ) -> Finding:
     tag = label(history, layer.name)
     params: dict[str, Param] = {"layer": tag, "value": value}
-    return Finding("GD602", Severity.WARNING, stretch, evidence, view.subject(history.role, tag), params)
+    return Finding("GD602", Severity.WARNING, stretch, evidence, subject(view, history, layer.name), params)
 
 
 @detector("GD603", needs=(SNAPSHOTS,), min_points=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from gandoctor.errors import UserError
 
@@ -153,6 +154,36 @@ def resolve(tags: Iterable[str], given: Mapping[str, str] | None = None) -> dict
     return _in_company(roles)
 
 
+def named(given: Mapping[str, str], tags: Iterable[str]) -> dict[str, str]:
+    """The user's roles by the tags that they name: a tag itself or, with `*` for anything, all that fit.
+
+    A tag itself outranks a pattern, an earlier pattern a later one. What names no tag stays as it is.
+
+    >>> named({"d*": "D.loss", "x": "G.loss"}, ["d1", "d2"])
+    {'x': 'G.loss', 'd1': 'D.loss', 'd2': 'D.loss'}
+    """
+    known = list(tags)
+    found = {tag: role for tag, role in given.items() if tag in known}
+    for pattern, role in given.items():
+        fits = [tag for tag in known if _fits(pattern, tag)] if pattern not in found else [pattern]
+        if not fits:
+            found = {pattern: role, **found}
+        for tag in fits:
+            found.setdefault(tag, role)
+    return found
+
+
+def names_one(pattern: str, tags: Iterable[str]) -> bool:
+    """Whether a tag or pattern of the user's names any of the tags."""
+    return any(tag == pattern or _fits(pattern, tag) for tag in tags)
+
+
+def _fits(pattern: str, tag: str) -> bool:
+    if "*" not in pattern:
+        return False
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tag, re.DOTALL) is not None
+
+
 def parse_role(text: str, where: str = "--map") -> Role:
     """`D.loss.real` as a role. where: what gave it. Raises UserError if it is none."""
     network, _, rest = text.partition(".")
@@ -190,6 +221,77 @@ def role_of(tag: str) -> Role:
     return _from_words(said, set(said)) if said else OTHER
 
 
+# The last word of a tensor's name: what is multiplied with the inputs, and what is added or scales.
+_KERNELS = re.compile(r"(weights?|kernels?|w|embeddings?)(_orig|_v|_\d+)?|weight_[ih]h_l\d+|original1?")
+_ADDED = re.compile(
+    r"(bias(es)?|b|beta|gamma|alpha|scale|shift|offset|weight_g|original0|bias_[ih]h_l\d+|.*_strength)(_\d+)?"
+)
+_GRADIENT = frozenset({"grad", "grads", "gradient", "gradients"})
+_TENSORS = frozenset(
+    {"weight", "weights", "param", "params", "parameter", "parameters", "variable", "variables"}
+)
+_PLUMBING = frozenset(
+    {"module", "model", "net", "network", "histogram", "histograms", "parametrizations", "hist"}
+)
+
+
+def role_of_histogram(tag: str) -> Role:
+    """The role of a histogram's tag: the gradient or the weights of a network or of one of its tensors.
+
+    `gradients/netG.main.0.weight` (W&B), `netD/conv1.weight.grad` (PyTorch), `layer/kernel_0` (Keras). The
+    part is "kernel" for what multiplies the inputs, "added" for biases and scales, "" for a whole network;
+    OTHER for what is neither, such as activations.
+    """
+    # W&B glues the number of the model watched to the name: gradients/graph_1conv.weight.
+    cut = re.sub(r"^(gradients|parameters)/graph_\d+", r"\1/", tag)
+    pieces = [piece for piece in re.split(r"[/.\\ :]+", cut) if piece and not piece.isspace()]
+    said = [words(piece) for piece in pieces]
+    gradient = any(_GRADIENT & set(one) for one in said)
+    # What is left of the pieces without what names the kind, and the name of the tensor at the end.
+    rest = [(piece, one) for piece, one in zip(pieces, said, strict=True)
+            if one and not set(one) <= _GRADIENT | _PLUMBING]  # fmt: skip
+    while len(rest) > 1 and rest[-1][0].isdigit() and _part(rest[-2][0]):
+        rest.pop()  # kernel:0
+    part = _part(rest[-1][0]) if rest else ""
+    name = rest[:-1] if part else [(p, one) for p, one in rest if not set(one) <= _TENSORS]
+    if not gradient and not part and len(name) == len(rest):
+        return OTHER
+    if len(name) > 1 and set(name[0][1]) <= _TENSORS:
+        name = name[1:]  # parameters/main.0.weight
+    network, layer, pair = _owner(name)
+    if len(name) > (network != "-") and not part:
+        part = "kernel"  # weights/G.fc: a layer
+    elif not layer and part and not any(set(one) <= _TENSORS for _, one in rest[:-1]) and len(rest) < 2:
+        return OTHER  # a lone "weight" is no tensor of a network
+    quantity = "grad_norm" if gradient else "weight_norm"
+    if part == "added":
+        layer = ".".join(filter(None, (layer, rest[-1][0])))
+    return Role(network, quantity, part if layer else "", layer, pair, 0.9 if network != "-" else 0.3)
+
+
+def _part(name: str) -> str:
+    """Whether the last word of a tensor's name is that of a kernel, of something added, or neither."""
+    low = name.lower()
+    low = re.sub(r"[_-]?grads?$", "", low) or low
+    return "added" if _ADDED.fullmatch(low) else "kernel" if _KERNELS.fullmatch(low) else ""
+
+
+def _owner(name: list[tuple[str, list[str]]]) -> tuple[str, str, str]:
+    """The network that a tensor's name begins with, the layer, which is the rest of it, and the pair.
+
+    A single letter counts in the first piece only: `attn.g.weight` is a layer of any network.
+    """
+    for at, (_, said) in enumerate(name):
+        mine = [word for word in said if word in (_D | _G) and (at == 0 or len(word) > 1)]
+        if mine:
+            network = "D" if mine[0] in _D else "G"
+            own = set(said) - _D - _G - _PLUMBING - _GRADIENT - _TENSORS
+            pair = _PAIR_WORDS.get(next(iter(own)), "") if len(own) == 1 else ""  # netG_A.model.1.weight
+            kept = [piece for i, (piece, _) in enumerate(name) if i != at or (own and not pair)]
+            return network, ".".join(kept), pair
+    return "-", ".".join(piece for piece, _ in name), ""
+
+
 def _from_words(said: list[str], has: set[str]) -> Role:
     network = _network(said)
     pair = next((_PAIR_WORDS[word] for word in said if word in _PAIR_WORDS), "")
@@ -209,7 +311,8 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         return Role("D", "sign_rate", side or "real")
     if has & {"grad", "grads", "gradient", "gradients"} and has & {"norm", "norms", "l2", "magnitude"}:
         return Role(network, "grad_norm", layer=_layer(said))
-    if has & {"weight", "weights", "param", "params", "parameter"} and has & {"norm", "norms"}:
+    moved = any(pair in (("step", "norm"), ("update", "norm")) for pair in pairwise(said))
+    if has & {"weight", "weights", "param", "params", "parameter"} and has & {"norm", "norms"} and not moved:
         return Role(network, "weight_norm", layer=_layer(said))
     if has & {"step", "update", "updates"} and has & {"norm", "norms", "ratio"}:
         return Role(network, "step_norm", layer=_layer(said))
@@ -227,8 +330,8 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         metric = "is"
     if metric and not (has & _STD_WORDS):
         return Role("-", "metric", metric, certainty=0.9)
-    if side and has & _D_OUTPUT:
-        return Role("D", "score_std" if "std" in has else "score", side)
+    if (side or heldout) and has & _D_OUTPUT:
+        return Role("D", "score_std" if "std" in has else "score", side or "heldout")
     if side and "std" in has:
         return Role("-", "sample_std", side)
     if has & {"acc", "accuracy"}:

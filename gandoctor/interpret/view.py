@@ -6,14 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from gandoctor.contents.histograms import Distributions
 from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
-from gandoctor.interpret.roles import METRICS, Role, resolve
+from gandoctor.interpret.layers import Layers, WithNorms
+from gandoctor.interpret.roles import METRICS, Role, named, resolve
 from gandoctor.interpret.snapshots import Opened, Snapshots
 from gandoctor.run import Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
@@ -52,6 +55,8 @@ G_GRAD = Signal("g-grad-norm", "G", "grad_norm", (), 70)
 D_GRAD = Signal("d-grad-norm", "D", "grad_norm", (), 69)
 G_WEIGHT = Signal("g-weight-norm", "G", "weight_norm", (), 45)
 D_WEIGHT = Signal("d-weight-norm", "D", "weight_norm", (), 44)
+G_WEIGHT_HISTOGRAMS = Signal("g-weight-histograms", "G", "weight_norm", (), 16, "g_weight_histograms")
+D_WEIGHT_HISTOGRAMS = Signal("d-weight-histograms", "D", "weight_norm", (), 15, "d_weight_histograms")
 G_STEP = Signal("g-step-norm", "G", "step_norm", (), 56)
 D_STEP = Signal("d-step-norm", "D", "step_norm", (), 55)
 PENALTY = Signal("penalty", "D", "penalty", (), 30)
@@ -90,7 +95,8 @@ def _shared(role: Role) -> bool:
 class RunView:
     """One pair of networks: what its series mean, and on which scale its losses are read.
 
-    pair: "" where the run has one. series, roles: by tag, of this pair and of the run as a whole.
+    pair: "" where the run has one. series, roles: by tag, of this pair and of the run as a whole; norms that
+    the log has as histograms only are among them (`interpret/layers.py`).
     facts: what the configuration says, by the names of `interpret/facts.py`.
     opened: the run's checkpoint files, shared by its views. horizon: the step at which the view ends, if cut.
     """
@@ -103,6 +109,7 @@ class RunView:
     family_given: str = ""
     opened: Opened | None = field(default=None, compare=False)
     horizon: int | None = None
+    layers: Layers = field(default_factory=lambda: Layers(Run(Path(), "")))
     _cache: dict[Signal, Track] = field(default_factory=dict)
     _blocks: dict[tuple[int, int], tuple[Track, Track]] = field(default_factory=dict)
 
@@ -135,7 +142,9 @@ class RunView:
         return self._cache[signal]
 
     def all(self, signal: Signal) -> list[Track]:
-        """Every series of the signal, one a tag (layers, metrics), whole networks before layers."""
+        """Every series of the signal, one a tag (layers, metrics): whole networks, then layers as the log has
+        them, first to last.
+        """
         mine = [
             tag
             for tag, role in self._by_quantity.get(signal.quantity, ())
@@ -143,7 +152,8 @@ class RunView:
             and (not signal.parts or role.part in signal.parts)
         ]
         mine.sort(key=lambda tag: (bool(self.roles[tag].layer), _shared(self.roles[tag]),
-                                   self.roles[tag].pair != self.pair, tag))  # fmt: skip
+                                   self.roles[tag].pair != self.pair,
+                                   "" if self.roles[tag].layer else tag))  # fmt: skip
         return [self.track(tag) for tag in mine]
 
     @cached_property
@@ -187,6 +197,16 @@ class RunView:
         found = (self.track(tag) for tag, role in self.roles.items()
                  if role.quantity == "loss" and role.part == "auxiliary" and role.network == "G")  # fmt: skip
         return tuple(t for t in found if len(t) and np.median(np.abs(t.values)) > RESOLUTION)
+
+    @cached_property
+    def g_weight_histograms(self) -> list[Distributions]:
+        """The histograms of G's weights, one a tensor."""
+        return [one for one in self.layers.of("G", "weight_norm", self.pair) if len(one)]
+
+    @cached_property
+    def d_weight_histograms(self) -> list[Distributions]:
+        """The histograms of D's weights, one a tensor."""
+        return [one for one in self.layers.of("D", "weight_norm", self.pair) if len(one)]
 
     @cached_property
     def conditional(self) -> bool:
@@ -311,7 +331,8 @@ class RunView:
     def until(self, step: int) -> RunView:
         """The same pair as it stood at a step."""
         cut = {tag: one.take(one.steps <= step) for tag, one in self.series.items()}
-        return replace(self, series=cut, horizon=step, _cache={}, _blocks={})
+        layers = self.layers.until(step)
+        return replace(self, series=cut, layers=layers, horizon=step, _cache={}, _blocks={})
 
     def window(self, stretch: Stretch) -> tuple[int, int]:
         """First and last step of a stretch; to the run's last step where it has no end."""
@@ -527,18 +548,27 @@ def views_of(
 ) -> list[RunView]:
     """One view a pair of networks; one for the run where it has no pairs.
 
-    roles: the user's word, tag → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
+    roles: the user's word, tag or pattern with `*` → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
     """
-    known = resolve(run.series, roles)
+    given = named(roles or {}, run.tags)
+    apart = {tag: role for tag, role in given.items() if tag not in run.series and tag in run.tags}
+    known = resolve(run.series, {tag: role for tag, role in given.items() if tag not in apart})
     found = {**_logged_rates(run, known), **facts_of(run), **(facts or {})}
     found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
     if len(pairs) < 2:
-        return [RunView(run, "", run.series, known, found, family, Opened.of(run))]
-    made, opened = [], Opened.of(run, pairs)
+        pairs = [""]
+    layers, opened = Layers(run, known, apart, pairs), Opened.of(run, [one for one in pairs if one])
+    made = []
     for pair in pairs:
-        mine = {tag: role for tag, role in known.items() if role.pair in ("", pair)}
-        made.append(RunView(run, pair, {tag: run.series[tag] for tag in mine}, mine, found, family, opened))
+        mine = {tag: role for tag, role in known.items() if not pair or role.pair in ("", pair)}
+        norms = {tag: role for tag, role in layers.roles.items() if not pair or role.pair in ("", pair)}
+        series: Mapping[str, Series] = {tag: run.series[tag] for tag in mine} if pair else run.series
+        if norms:
+            series = WithNorms(series, norms, layers.series)
+        made.append(
+            RunView(run, pair, series, {**mine, **norms}, found, family, layers=layers, opened=opened)
+        )
     return made
 
 

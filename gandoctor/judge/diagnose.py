@@ -189,14 +189,18 @@ def _examined_kinds(views: Sequence[RunView]) -> tuple[Kind, ...]:
 
 
 def _coverage(rules: Mapping[str, Rule], looked: _Looked) -> tuple[Coverage, ...]:
-    """One line a code. What hinders it is the nearest miss: too short before not usable before not logged."""
-    lines = []
+    """One line a code. What hinders it is the nearest miss: too short before not usable before not logged.
+
+    Of several signals that are not logged it names the one whose logging would tell most.
+    """
+    worth, lines = _worth(), []
     for code in sorted(rules):
         if code in looked.examined:
             lines.append(Coverage(code, State.EXAMINED))
             continue
         skipped = [one for one in looked.skipped if one.code == code]
-        skipped.sort(key=lambda one: (one.state is not State.TOO_SHORT, one.reason == "missing-signal"))
+        skipped.sort(key=lambda one: (one.state is not State.TOO_SHORT, one.reason == "missing-signal",
+                                      -worth.get(one.log_next, 0)))  # fmt: skip
         if skipped:
             one = skipped[0]
             lines.append(Coverage(code, one.state, one.reason, one.detail, one.log_next))
@@ -207,11 +211,16 @@ def _coverage(rules: Mapping[str, Rule], looked: _Looked) -> tuple[Coverage, ...
 
 def _log_next(coverage: Iterable[Coverage]) -> tuple[str, ...]:
     """The signals whose logging would tell most, at most three."""
-    from gandoctor.interpret import view as signals
-
-    worth = {s.name: s.worth for s in vars(signals).values() if isinstance(s, signals.Signal)}
+    worth = _worth()
     wanted = {line.log_next for line in coverage if line.log_next}
     return tuple(sorted(wanted, key=lambda name: (-worth.get(name, 0), name))[:_LOG_NEXT])
+
+
+def _worth() -> dict[str, int]:
+    """How much logging each signal would tell, by its name."""
+    from gandoctor.interpret import view as signals
+
+    return {s.name: s.worth for s in vars(signals).values() if isinstance(s, signals.Signal)}
 
 
 def _known_at(primary: Judged | None, views: Sequence[RunView], config: Config) -> int | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -85,38 +85,53 @@ def read(path: Path) -> list[RunParts]:
     return told
 
 
-def read_histogram(reference: Histogram) -> tuple[Values, Values]:
-    """The edges (k + 1,) and counts (k,) of a histogram that this reader found.
+def read_histograms(
+    source: Path, offset: int, tags: Iterable[str]
+) -> dict[str, tuple[Values, Values] | ValueError]:
+    """The histograms in the record at a byte: tag → edges (k + 1,) and counts (k,), or why there are none.
 
-    Raises OSError if the file is gone, ValueError if it no longer holds the histogram.
+    Raises OSError if the file is gone.
     """
-    with reference.source.open("rb") as file:
-        record = next(_records(file, Faults(reference.source), reference.offset), None)
-    found = None if record is None else _logged_at(record.data, reference.tag)
+    with source.open("rb") as file:
+        record = next(_records(file, Faults(source), offset), None)
+    held: dict[str, object] = {}
+    try:
+        for history in [] if record is None else _messages(record.data, _HISTORY):
+            held.update(_leaves(_items(history, _logged, Faults(source), ""), _MAX_DEPTH))
+    except ValueError:
+        pass  # none of it can be read: each tag says so below
+    found: dict[str, tuple[Values, Values] | ValueError] = {}
+    for tag in tags:
+        try:
+            found[tag] = _edges_and_counts(held.get(tag))
+        except ValueError as fault:
+            found[tag] = fault
+    return found
+
+
+def _edges_and_counts(found: object) -> tuple[Values, Values]:
+    """A histogram as W&B logs it. Raises ValueError."""
     if not isinstance(found, dict):
-        raise ValueError(f"no histogram {reference.tag!r} at byte {reference.offset}")
+        raise ValueError("the file no longer holds this histogram")
     counts, bins, packed = _column(found.get("values")), found.get("bins"), found.get("packedBins")
     if isinstance(packed, dict):
-        low, width, count = _column([packed.get(name) for name in ("min", "size", "count")])
-        edges = low + width * np.arange(len(counts) + 1) if count == len(counts) else np.empty(0)
+        even = _column([packed.get(name) for name in ("min", "size", "count")])
+        fits = len(even) == 3 and even[2] == len(counts)
+        edges = even[0] + even[1] * np.arange(len(counts) + 1) if fits else np.empty(0)
     else:
         edges = _column(bins)
     if len(edges) != len(counts) + 1:
-        raise ValueError(f"histogram {reference.tag!r} has {len(edges)} edges for {len(counts)} counts")
+        raise ValueError(f"a histogram with {len(edges)} edges for {len(counts)} counts")
     return edges, counts
 
 
 def _column(values: object) -> Values:
     """A list of numbers as float64 (n,), empty if it is none."""
     good = isinstance(values, list) and all(isinstance(value, int | float) for value in values)
-    return np.array(values if good else [], np.float64)
-
-
-def _logged_at(data: bytes, tag: str) -> object:
-    """What a record of the history holds under a name."""
-    faults = Faults(Path())
-    trees = [_items(history, _logged, faults, "") for history in _messages(data, _HISTORY)]
-    return dict(_leaves(trees[0], _MAX_DEPTH)).get(tag) if trees else None
+    try:
+        return np.array(values if good else [], np.float64)
+    except OverflowError:  # an integer beyond all floats
+        return np.empty(0)
 
 
 # -- Blocks to records.

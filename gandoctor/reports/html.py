@@ -123,7 +123,7 @@ def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str
         when=lambda step: _when(diagnosis, step),
         map_hint=clean(terminal.map_hint(diagnosis, lang), lines=True),
         certain={clean(tag): role.certainty for view in diagnosis.views for tag, role in view.roles.items()},
-        length={clean(tag): one.points for tag, one in diagnosis.run.series.items()},
+        length={clean(tag): one.points for view in diagnosis.views for tag, one in view.series.items()},
         most={"findings": _MOST_FINDINGS, "tags": _MOST_TAGS, "problems": _MOST_PROBLEMS},
         plotly=plotly,
     )

@@ -103,9 +103,9 @@ def _family(view: Any) -> contract.LossFamily:
 
 
 def _roles(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Tag → role over all pairs, in the order of the run's series."""
+    """Tag → role over all pairs, in the order of the run's series; norms made of histograms after them."""
     found = {tag: role for view in diagnosis.views for tag, role in view.roles.items()}
-    return {tag: found[tag] for tag in diagnosis.run.series if tag in found}
+    return {**{tag: found[tag] for tag in diagnosis.run.series if tag in found}, **found}
 
 
 def _primary(judged: Judged, diagnosis: Diagnosis, lang: str, rules: Rules) -> contract.Primary:

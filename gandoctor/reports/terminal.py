@@ -331,8 +331,9 @@ def _role_table(diagnosis: Diagnosis, lang: str, console: Console) -> Table:
     table.add_column(say("certainty", lang), justify="right")
     table.add_column(say("points", lang), justify="right", no_wrap=True)
     table.add_column(say("steps", lang), justify="right", no_wrap=True)
+    series = {tag: one for view in diagnosis.views for tag, one in view.series.items()}
     for tag, role in _roles(diagnosis).items():
-        one = diagnosis.run.series[tag]
+        one = series[tag]
         sure = f"{role.certainty:.2f}" if role.quantity != "other" else "–"
         if role.quantity != "other" and role.certainty < _UNSURE:
             sure = f"{say('unsure', lang)} {sure}"

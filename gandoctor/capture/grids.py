@@ -1,0 +1,116 @@
+"""Sample grids of fixed noise, of fresh noise and of interpolations, drawn without touching the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gandoctor.errors import UserError
+
+ROWS = 8  # of a grid, and tiles a row
+_PAD = 2  # pixels between tiles
+
+Sampler = Callable[[Tensor], Tensor]
+
+
+class Grids:
+    """Draws samples of a generator and saves them in `folder`.
+
+    draw: z (n, *latent) → samples (n, C, H, W), or (n, d) for points. generator: what `draw` draws from, set
+    to evaluation meanwhile. latent: shape of one z. span: the values that are drawn as black and white.
+    """
+
+    def __init__(
+        self, folder: Path, draw: Sampler, generator: nn.Module | None, latent: Sequence[int],
+        span: tuple[float, float],
+    ) -> None:  # fmt: skip
+        self.folder, self.draw, self.span = folder, draw, span
+        self._networks = {one for one in (generator, draw) if isinstance(one, nn.Module)}
+        weights = (p.device for network in self._networks for p in network.parameters())
+        self._device = next(weights, torch.device("cpu"))
+        self._stream = torch.Generator().manual_seed(
+            0
+        )  # its own, so that looking does not change the training
+        self._latent = tuple(latent)
+        self._fixed = self._noise(ROWS * ROWS)
+
+    def save(self, step: int) -> None:
+        """Draw and save the grids of a step. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ends = self._noise(2 * ROWS)
+        batches = {"fixed": self._fixed, "random": self._noise(ROWS * ROWS), "interpolation": between(ends)}
+        with undisturbed(self._networks, self._device):
+            for kind, z in batches.items():
+                samples = self._samples(z)
+                name = f"{kind}_{step:08d}"
+                if samples.dim() == 4:
+                    Image.fromarray(tiled(samples, self.span)).save(self.folder / f"{name}.png")
+                else:
+                    np.save(self.folder / f"{name}.npy", samples.flatten(1).numpy())
+
+    def _samples(self, z: Tensor) -> Tensor:
+        try:
+            return self.draw(z.to(self._device)).detach().float().cpu()
+        except (RuntimeError, TypeError) as fault:
+            raise UserError(
+                f"no samples can be drawn from z of shape {tuple(z.shape)}: {fault}",
+                where="Recorder",
+                hint="latent=(100, 1, 1) is a DCGAN's; sample=lambda z: G(z, labels) a conditional generator's",
+            ) from fault
+
+    def _noise(self, n: int) -> Tensor:
+        return torch.randn(n, *self._latent, generator=self._stream)
+
+
+def between(ends: Tensor) -> Tensor:
+    """Rows of `ROWS` points on arcs between pairs of z: (2 m, ...) → (m · ROWS, ...).
+
+    Spherical: points between two Gaussian z keep the norm that G is used to. White 2016, arXiv:1609.04468.
+    """
+    first, last = ends.flatten(1).chunk(2)
+    cosine = torch.nn.functional.cosine_similarity(first, last, dim=1).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = cosine.arccos()[:, None, None]
+    share = torch.linspace(0, 1, ROWS)[None, :, None]
+    rows = ((1 - share) * angle).sin() * first[:, None] + (share * angle).sin() * last[:, None]
+    return (rows / angle.sin()).reshape(-1, *ends.shape[1:])
+
+
+def tiled(samples: Tensor, span: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Images (n, C, H, W) as one picture uint8, `ROWS` a row, with black lines between.
+
+    One channel gives grey (h, w), three or more RGB (h, w, 3). What is not finite is black.
+    """
+    low, high = span
+    grey = samples.shape[1] < 3
+    pixels = torch.nan_to_num(samples[:, : 1 if grey else 3], nan=low, posinf=high, neginf=low)
+    pixels = ((pixels - low) / (high - low)).clamp(0, 1).mul(255).round().byte()
+    n, channels, height, width = pixels.shape
+    rows = -(-n // ROWS)
+    picture = np.zeros((rows * (height + _PAD) + _PAD, ROWS * (width + _PAD) + _PAD, channels), np.uint8)
+    for at, tile in enumerate(pixels.permute(0, 2, 3, 1).numpy()):
+        y, x = (at // ROWS) * (height + _PAD) + _PAD, (at % ROWS) * (width + _PAD) + _PAD
+        picture[y : y + height, x : x + width] = tile
+    return picture[:, :, 0] if grey else picture
+
+
+@contextmanager
+def undisturbed(networks: Iterable[nn.Module], device: torch.device) -> Iterator[None]:
+    """Evaluation mode without gradients; modes and random numbers are afterwards as they were."""
+    modules = [module for network in networks for module in network.modules()]
+    modes = [module.training for module in modules]
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), torch.no_grad():
+        try:
+            for module in modules:
+                module.training = False
+            yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode

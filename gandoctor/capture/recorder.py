@@ -1,0 +1,317 @@
+"""Logs from a training loop what the detectors need, under tags that are read right.
+
+with gandoctor.Recorder("runs/x", G=G, D=D, opt_G=opt_G, opt_D=opt_D, latent=100) as rec:
+for step, real in enumerate(batches):
+...
+rec.step(step, loss_G=loss_G, loss_D=loss_D, real_output=D_real, fake_output=D_fake, real=real, fake=fake)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from gandoctor.capture.grids import Grids, Sampler
+from gandoctor.capture.norms import Meter, Numbers
+from gandoctor.capture.writers import FORMATS, Writer
+from gandoctor.errors import UserError
+
+Number: TypeAlias = Tensor | float | int
+Outputs: TypeAlias = Tensor | Sequence[Tensor]
+
+_PAIRED = 4_096  # outputs of each side that are compared pair by pair
+
+
+class Recorder:
+    """Records a run in `folder`, for `gandoctor diagnose folder`.
+
+    Everything but the folder may be left out: what is not given costs only what it would have told.
+
+    G, D: the networks: norms of their weights, whole and by layer.
+    opt_G, opt_D: their optimisers: norms of gradients and of steps, taken as the optimiser steps, and
+        learning rates.
+    latent: size or shape of one z: grids of fixed noise, of fresh noise and of interpolations.
+    sample: z (n, *latent) → samples, where that is not G itself (an average of its weights, a condition).
+    span: the values of samples that are black and white.
+    settings: what else is to stand in config.json, e.g. {"loss": "hinge", "penalty_weight": 10}.
+    every: calls of `step` for one that is logged; the others cost next to nothing.
+    samples_every, checkpoints_every: calls of `step` for a set of grids, for a checkpoint; 0 for none.
+    format: "tensorboard" or "csv".
+
+    Raises UserError for arguments that do not fit. Once training runs, a log that cannot be written warns
+    and is given up: it never ends a run.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        G: nn.Module | None = None,
+        D: nn.Module | None = None,
+        opt_G: torch.optim.Optimizer | None = None,
+        opt_D: torch.optim.Optimizer | None = None,
+        latent: int | Sequence[int] | None = None,
+        sample: Sampler | None = None,
+        span: tuple[float, float] = (-1.0, 1.0),
+        settings: Mapping[str, Any] | None = None,
+        every: int = 50,
+        samples_every: int = 2_000,
+        checkpoints_every: int = 0,
+        format: str = "tensorboard",
+    ) -> None:
+        _check(every, samples_every, checkpoints_every, format, span)
+        self.folder = Path(folder)
+        self._every, self._samples_every, self._checkpoints_every = every, samples_every, checkpoints_every
+        self._networks = {name: network for name, network in (("G", G), ("D", D)) if network is not None}
+        self._optimizers = {name: one for name, one in (("G", opt_G), ("D", opt_D)) if one is not None}
+        self._settings = dict(settings or {})
+        self._calls, self._last = 0, -1
+        self._sampled = self._saved = -1  # the steps of the latest grids and checkpoint
+        self._kept: dict[str, Number] = {}
+        self._written = self._broken = False
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._writer: Writer = FORMATS[format](self.folder)
+        except OSError as fault:
+            raise UserError(f"the log cannot be written: {fault.strerror}", where=str(folder)) from fault
+        self._meters = [
+            Meter(name, self._networks.get(name), self._optimizers.get(name), self._due) for name in "GD"
+        ]
+        shape = [latent] if isinstance(latent, int) else latent
+        draw: Sampler | None = sample or G
+        self._grids = (
+            Grids(self.folder / "samples", draw, G, shape, span) if shape and draw and samples_every else None
+        )
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(last=kind is None)
+
+    def close(self, *, last: bool = True) -> None:
+        """Write what is held back. last: with grids and a checkpoint of the end, where these are wanted."""
+        if last and self._calls:
+            self._save(end=True)
+        for meter in self._meters:
+            meter.close()
+        self._safely(self._writer.close)
+
+    def step(
+        self,
+        step: int,
+        *,
+        loss_G: Number | None = None,
+        loss_D: Number | None = None,
+        loss_D_real: Number | None = None,
+        loss_D_fake: Number | None = None,
+        loss_D_heldout: Number | None = None,
+        real_output: Outputs | None = None,
+        fake_output: Outputs | None = None,
+        heldout_output: Outputs | None = None,
+        real: Tensor | None = None,
+        fake: Tensor | None = None,
+        penalty: Number | None = None,
+        metrics: Mapping[str, Number] | None = None,
+        scalars: Mapping[str, Number] | None = None,
+    ) -> None:
+        """Tell what happened in one step; call it once a step, at its end. Nothing is kept of what is given.
+
+        step: what the log shall count, in any unit that grows.
+        loss_G: the adversarial one; others belong into `scalars`. loss_D: without the penalty. loss_D_real,
+            loss_D_fake: its halves. loss_D_heldout: on reals that D is not trained on.
+        real_output, fake_output, heldout_output: D's raw outputs (before a sigmoid), of any shape, or several of
+            them (a sub-discriminator each): mean, standard deviation, and how often a real ranks above a fake.
+        real, fake: batches (n, ...) as D sees them: their standard deviations.
+        penalty: the gradient penalty; given at some steps only, the latest counts.
+        metrics: quality metrics by name ("fid"), logged at whatever step they come.
+        scalars: other numbers, by their own tags.
+        """
+        self._last = step
+        if penalty is not None:
+            self._kept["penalty"] = penalty.detach() if isinstance(penalty, Tensor) else penalty
+        if metrics:
+            self._log(step, {f"metric/{name}": float(value) for name, value in metrics.items()})
+        if self._due():
+            losses = {
+                "loss/D": loss_D, "loss/G": loss_G, "loss/D_real": loss_D_real, "loss/D_fake": loss_D_fake,
+                "loss/D_heldout": loss_D_heldout, **self._kept, **(scalars or {}),
+            }  # fmt: skip
+            outputs = {"real": real_output, "fake": fake_output, "heldout": heldout_output}
+            self._record(step, losses, outputs, {"fake": fake, "real": real})
+            self._kept = {}
+        self._save()
+        self._calls += 1
+
+    def _due(self) -> bool:
+        """Whether the call of `step` that comes next is logged."""
+        return self._calls % self._every == 0 and not self._broken
+
+    @torch.no_grad()
+    def _record(
+        self,
+        step: int,
+        losses: Mapping[str, Number | None],
+        outputs: Mapping[str, Outputs | None],
+        batches: Mapping[str, Tensor | None],
+    ) -> None:
+        """Log one step: everything is gathered on the device and fetched at once."""
+        found = [*_losses(losses), *_outputs(outputs), *_spreads(batches)]
+        for meter in self._meters:
+            found += meter.take()
+        for name, optimizer in self._optimizers.items():
+            rate = optimizer.param_groups[0]["lr"]
+            found.append(Numbers([f"lr/{name}"], torch.as_tensor(rate, dtype=torch.float32).reshape(1)))
+        if not self._written:
+            self._written = True
+            self._safely(lambda: self._write_settings(batches))
+        self._log(step, dict(_fetched(found)))
+
+    def _log(self, step: int, values: Mapping[str, float]) -> None:
+        if values:
+            self._safely(lambda: self._writer.write(step, values))
+
+    def _save(self, end: bool = False) -> None:
+        """The grids and the checkpoint that are due, or those of the end."""
+        step = self._last
+        if (
+            self._grids is not None
+            and self._sampled != step
+            and (end or self._calls % self._samples_every == 0)
+        ):
+            self._sampled, grids = step, self._grids
+            self._safely(lambda: grids.save(step))
+        every = self._checkpoints_every
+        if every and self._saved != step and (end or (self._calls and self._calls % every == 0)):
+            self._saved = step
+            self._safely(lambda: self._checkpoint(step))
+
+    def _checkpoint(self, step: int) -> None:
+        """Save weights and optimisers; whole, or not at all."""
+        place = self.folder / "checkpoints"
+        place.mkdir(exist_ok=True)
+        state: dict[str, Any] = {"step": step}
+        state |= {name: network.state_dict() for name, network in self._networks.items()}
+        state |= {f"opt_{name}": one.state_dict() for name, one in self._optimizers.items()}
+        beside = place / f".checkpoint_{step:08d}.part"
+        try:
+            torch.save(state, beside)
+        except RuntimeError as fault:  # torch's word for a full disk
+            beside.unlink(missing_ok=True)
+            raise OSError(f"{beside.name} cannot be written: {fault}") from fault
+        os.replace(beside, place / f"checkpoint_{step:08d}.pt")
+
+    def _write_settings(self, batches: Mapping[str, Tensor | None]) -> None:
+        """Write config.json, as a project would; one that is there already stays."""
+        path = self.folder / "config.json"
+        if path.exists():
+            return
+        settings: dict[str, Any] = {}
+        for name, optimizer in self._optimizers.items():
+            group, low = optimizer.param_groups[0], name.lower()
+            settings |= {
+                f"optimizer_{low}": type(optimizer).__name__.lower(),
+                f"lr_{low}": float(group["lr"]),
+            }
+            if "betas" in group:
+                settings |= {f"beta1_{low}": float(group["betas"][0]), "beta2": float(group["betas"][1])}
+            if "weight_decay" in group:
+                settings[f"weight_decay_{low}"] = float(group["weight_decay"])
+        size = next((len(batch) for batch in (batches["real"], batches["fake"]) if batch is not None), None)
+        settings |= {"batch_size": size} if size is not None else {}
+        settings |= self._settings
+        path.write_text(json.dumps(settings, indent=1, default=str) + "\n", encoding="utf-8")
+
+    def _safely(self, act: Callable[[], object]) -> None:
+        """Do what writes. Where it cannot, warn and log no more: training goes on."""
+        if self._broken:
+            return
+        try:
+            act()
+        except OSError as fault:
+            self._broken = True
+            message = f"gandoctor.Recorder stops logging to {self.folder}: {fault}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _check(every: int, samples: int, checkpoints: int, format: str, span: tuple[float, float]) -> None:
+    if format not in FORMATS:
+        raise UserError(
+            f"no format is called {format!r}", where="format", hint=f"one of: {', '.join(FORMATS)}"
+        )
+    for name, value, least in (
+        ("every", every, 1), ("samples_every", samples, 0), ("checkpoints_every", checkpoints, 0),
+    ):  # fmt: skip
+        if value < least:
+            raise UserError(f"{value} is too small", where=name, hint=f"{least} or more")
+    if not span[0] < span[1]:
+        raise UserError(f"{span} is no range", where="span", hint="(-1, 1) for tanh, (0, 1) for sigmoid")
+
+
+def _losses(losses: Mapping[str, Number | None]) -> Iterator[Numbers]:
+    """The numbers that were given; the mean of those that have several elements."""
+    for tag, value in losses.items():
+        if isinstance(value, Tensor):
+            yield Numbers([tag], value.detach().float().mean().reshape(1))
+        elif value is not None:
+            try:
+                yield Numbers([tag], torch.tensor([float(value)]))
+            except (TypeError, ValueError) as fault:
+                raise UserError(f"{tag} is no number: {value!r}", where="Recorder.step") from fault
+
+
+def _outputs(outputs: Mapping[str, Outputs | None]) -> Iterator[Numbers]:
+    """Mean and standard deviation of D's outputs, and the share of pairs that D ranks right."""
+    flat = {side: _flat(given) for side, given in outputs.items() if given is not None}
+    for side, values in flat.items():
+        if len(values):
+            yield Numbers([f"out/{side}_mean"], values.mean().reshape(1))
+        if len(values) > 1:
+            yield Numbers([f"out/{side}_std"], values.std().reshape(1))
+    if len(flat.get("real", ())) and len(flat.get("fake", ())):
+        yield Numbers(["out/pair_accuracy"], _pair_accuracy(flat["real"], flat["fake"]).reshape(1))
+
+
+def _flat(given: Outputs) -> Tensor:
+    parts = [given] if isinstance(given, Tensor) else list(given)
+    return torch.cat([part.detach().float().reshape(-1) for part in parts]) if parts else torch.empty(0)
+
+
+def _pair_accuracy(real: Tensor, fake: Tensor) -> Tensor:
+    """P(C(x) > C(G(z))), ties counted half: the area under the ROC curve. real: (n,), fake: (m,)."""
+    real, fake = (side[:: math.ceil(len(side) / _PAIRED)].contiguous() for side in (real, fake))
+    ordered = fake.sort().values
+    below = torch.searchsorted(ordered, real)
+    upto = torch.searchsorted(ordered, real, right=True)
+    return (below + upto).float().mean() / (2 * len(fake))
+
+
+def _spreads(batches: Mapping[str, Tensor | None]) -> Iterator[Numbers]:
+    """How far apart the samples of a batch are: the norm of the standard deviations of all its dimensions."""
+    for side, batch in batches.items():
+        if batch is not None and len(batch) > 1:
+            spread = batch.detach().flatten(1).float().std(0)
+            yield Numbers([f"samples/{side}_std"], torch.linalg.vector_norm(spread).reshape(1))
+
+
+def _fetched(found: Iterable[Numbers]) -> Iterator[tuple[str, float]]:
+    """The numbers by tag, all fetched from their device in one copy."""
+    kept = list(found)
+    if not kept:
+        return
+    # What lies on the processor already costs no wait.
+    for there in dict.fromkeys(one.values.device for one in kept):
+        mine = [one for one in kept if one.values.device == there]
+        values = torch.cat([one.values for one in mine]).tolist()
+        yield from zip([name for one in mine for name in one.names], values, strict=True)
