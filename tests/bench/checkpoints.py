@@ -1,7 +1,7 @@
 """How fast, and in how much memory, the tensors of checkpoints are measured, beside a plain numpy sum.
 
-    python tests/bench/checkpoints.py                      # a pair of files, 256 MB together
-    python tests/bench/checkpoints.py --megabytes 2048 --formats torch safetensors
+    python -m tests.bench.checkpoints                      # a pair of files, 256 MB together
+    python -m tests.bench.checkpoints --megabytes 2048 --formats torch safetensors
 
 A pair of networks is written (float32 weights of Gaussian noise in convolutions' shapes), then each
 contender goes over both files in a process of its own: `stats` opens them and takes `tensor_stats`
@@ -60,7 +60,8 @@ def write(path: Path, megabytes: int, form: str, clipped: bool) -> None:
 def stats(paths: list[Path], form: str) -> int:
     """Open the files and measure every tensor; returns the elements seen."""
     from gandoctor.contents.checkpoint import open_checkpoint
-    from gandoctor.contents.tensors import tensor_stats, tensors_of
+    from gandoctor.contents.tensors import tensor_stats
+    from tests.contents.trees import tensors_of
 
     return sum(
         tensor_stats(tensor).n for path in paths for _, tensor in tensors_of(open_checkpoint(path, form))
@@ -70,7 +71,7 @@ def stats(paths: list[Path], form: str) -> int:
 def opened(paths: list[Path], form: str) -> int:
     """Open the files only; returns how many tensors they name."""
     from gandoctor.contents.checkpoint import open_checkpoint
-    from gandoctor.contents.tensors import tensors_of
+    from tests.contents.trees import tensors_of
 
     return sum(1 for path in paths for _ in tensors_of(open_checkpoint(path, form)))
 
@@ -103,7 +104,7 @@ def child(contender: str, form: str, paths: list[Path]) -> None:
 
 def measure(contender: str, form: str, paths: list[Path]) -> dict[str, float]:
     """One pass in a process of its own."""
-    command = [sys.executable, __file__, "--child", contender, form, *map(str, paths)]
+    command = [sys.executable, "-m", "tests.bench.checkpoints", "--child", contender, form, *map(str, paths)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -136,7 +137,9 @@ def main() -> None:
             paths = [Path(folder) / name for name in ("G", "D")]
             for path in paths:  # in a process of its own: what was written is in no contender's memory
                 wanted = [str(path), str(options.megabytes // 2), form, "clipped" if options.clipped else ""]
-                subprocess.run([sys.executable, __file__, "--write", *wanted], check=True)
+                subprocess.run(
+                    [sys.executable, "-m", "tests.bench.checkpoints", "--write", *wanted], check=True
+                )
             size = sum(path.stat().st_size for path in paths) / 1e9
             best: dict[str, dict[str, float]] = {}
             for turn in range(options.rounds + 1):

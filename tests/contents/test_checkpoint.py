@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gandoctor.contents.checkpoint import Inert, Tensor, Unreadable, open_checkpoint
-from gandoctor.contents.tensors import tensors_of
+from tests.contents.trees import tensors_of
 
 torch = pytest.importorskip("torch")
 

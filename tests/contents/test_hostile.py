@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from gandoctor.contents import _arrays, _torch, _unpickle
 from gandoctor.contents.checkpoint import Inert, Tensor, Unreadable, open_checkpoint
-from gandoctor.contents.tensors import tensor_stats, tensors_of
+from gandoctor.contents.tensors import tensor_stats
 from tests.contents.hostile import TARGETS, WRAPPED, calls, text, torch_zip, write_sparse
+from tests.contents.trees import tensors_of
 
 FORMATS = pytest.mark.parametrize("format", ["torch", "torch-legacy", "pickle"])
 _events: list[str] = []

@@ -20,8 +20,8 @@ from gandoctor.contents.tensors import (
     Tensor,
     Unreadable,
     tensor_stats,
-    tensors_of,
 )
+from tests.contents.trees import tensors_of
 
 
 def tensor_of(array: Any, stored: str = "") -> Tensor:
