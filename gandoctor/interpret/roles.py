@@ -223,14 +223,10 @@ def _from_words(said: list[str], has: set[str]) -> Role:
         metric = "is"
     if metric and not (has & _STD_WORDS):
         return Role("-", "metric", metric, certainty=0.9)
-    if "std" in has and side and has & {"samples", "sample", "fake", "real", "batch"} and "out" not in has:
-        return Role("-", "sample_std", side)
-    if (
-        has
-        & {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
-        and side
-    ):
+    if has & _SCORE and side:
         return Role("D", "score_std" if "std" in has else "score", side)
+    if "std" in has and side and has & {"samples", "sample", "fake", "real", "batch"}:
+        return Role("-", "sample_std", side)
     if has & {"acc", "accuracy"}:
         if network == "D" or side:
             return Role("D", "accuracy", side, pair=pair, certainty=0.9)
@@ -247,6 +243,9 @@ def _from_words(said: list[str], has: set[str]) -> Role:
 
 
 _STD_WORDS = frozenset({"std", "var", "stderr"})
+_SCORE = frozenset(
+    {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
+)
 
 
 def _loss(said: list[str], has: set[str], network: str, pair: str, side: str, heldout: bool) -> Role:
