@@ -33,7 +33,7 @@ from gandoctor.run import LogProblem, RunParts, Series, Values
 KIND = "log"
 ORDER = 20
 
-_MAGIC = b"\x93NUMPY"
+MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 65_536
 _MAX_DIMENSIONS = 32
 _MAX_BYTES = 16 * MAX_VALUES
@@ -43,7 +43,7 @@ _BAD_ARCHIVE = (
     struct.error,
 )  # fmt: skip
 _CODE = re.compile(r"[<>|=]?[?biufcmMSUVO]\d{0,9}(\[\w+\])?")
-_MEMBER = re.compile(rb"PK\x03\x04.{4}(?P<method>..).{16}(?P<name>..)(?P<extra>..)", re.DOTALL)
+MEMBER = re.compile(rb"PK\x03\x04.{4}(?P<method>..).{16}(?P<name>..)(?P<extra>..)", re.DOTALL)
 _NETWORK = re.compile(
     r"(^|/)(W|b|weight|bias|gamma|beta|kernel|avg_mean)$|^updater/"
 )  # a snapshot of Chainer's
@@ -51,27 +51,27 @@ _NETWORK = re.compile(
 
 def sniff(head: Head) -> bool:
     """Whether this is a table of losses, by the header of its (first) array and by names."""
-    if head.data.startswith(_MAGIC):
+    if head.data.startswith(MAGIC):
         return _is_log(head.data, head.path.stem, head.path)
     members = [
-        found for found in _MEMBER.finditer(head.data) if _member_name(head.data, found).endswith(".npy")
+        found for found in MEMBER.finditer(head.data) if member_name(head.data, found).endswith(".npy")
     ]
     if not head.data.startswith(b"PK\x03\x04") or not members or members[0].start() != 0:
         return False
-    keys = [_member_name(head.data, found)[:-4] for found in members]
+    keys = [member_name(head.data, found)[:-4] for found in members]
     if any(_NETWORK.search(key) for key in keys) or all(is_data_name(key) for key in keys):
         return False
     if any(is_log_name(key) for key in keys):
         return True
     name = f"{head.path.stem} {keys[0]}"
-    return _is_log(_member_start(head.data, members[0]), name, head.path)
+    return _is_log(member_start(head.data, members[0]), name, head.path)
 
 
 def read(path: Path) -> list[RunParts]:
     """Read every table of numbers in a .npy or .npz file."""
     found = _Found(path, Faults(path))
     with path.open("rb") as file:
-        is_array = file.read(len(_MAGIC)) == _MAGIC
+        is_array = file.read(len(MAGIC)) == MAGIC
         file.seek(0)
         if is_array:
             found.add_array(file, path.stem, path.stat().st_size)
@@ -82,7 +82,7 @@ def read(path: Path) -> list[RunParts]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class ArrayHeader:
     """What stands before the data: the data begins at byte `start`."""
 
     dtype: np.dtype[Any]
@@ -96,9 +96,9 @@ class _Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def _header(data: bytes) -> _Header:
+def array_header(data: bytes) -> ArrayHeader:
     """Read the header at the beginning of these bytes. Raises ValueError if it is none."""
-    if not data.startswith(_MAGIC) or len(data) < 12:
+    if not data.startswith(MAGIC) or len(data) < 12:
         raise ValueError("no header of a NumPy array")
     width = 2 if data[6] == 1 else 4
     start = 8 + width + int.from_bytes(data[8 : 8 + width], "little")
@@ -116,7 +116,7 @@ def _header(data: bytes) -> _Header:
         raise ValueError("a shape that is no tuple")
     if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
         raise ValueError(f"an impossible shape {str(shape)[:60]}")
-    return _Header(_dtype(fields["descr"]), shape, fields["fortran_order"] is True, start)
+    return ArrayHeader(_dtype(fields["descr"]), shape, fields["fortran_order"] is True, start)
 
 
 def _dtype(descr: object) -> np.dtype[Any]:
@@ -144,7 +144,7 @@ def _is_code(code: object) -> bool:
 def _is_log(data: bytes, name: str, path: Path) -> bool:
     """Whether an array is a series or a table of losses, by its header and name."""
     try:
-        header = _header(data)
+        header = array_header(data)
     except ValueError:
         return False
     if header.dtype.hasobject:
@@ -158,12 +158,13 @@ def _is_log(data: bytes, name: str, path: Path) -> bool:
     return header.dtype.kind in "iuf" and (lone or is_log_name(name))
 
 
-def _member_name(data: bytes, found: re.Match[bytes]) -> str:
+def member_name(data: bytes, found: re.Match[bytes]) -> str:
+    """The name of a member of a zip archive, found by `MEMBER`."""
     length = int.from_bytes(found["name"], "little")
     return data[found.end() : found.end() + length].decode("latin-1")
 
 
-def _member_start(data: bytes, found: re.Match[bytes]) -> bytes:
+def member_start(data: bytes, found: re.Match[bytes]) -> bytes:
     """The first bytes of a member of a zip archive, of which only the beginning is at hand."""
     start = found.end() + int.from_bytes(found["name"], "little") + int.from_bytes(found["extra"], "little")
     if found["method"] == b"\0\0":
@@ -208,7 +209,7 @@ class _Found:
         """Read one array, if it is a table. size: of file or member, in bytes."""
         begin = file.read(_MAX_HEADER)
         try:
-            header = _header(begin)
+            header = array_header(begin)
         except ValueError as fault:
             self.faults.add(place, "corrupt-record", str(fault))
             return
@@ -226,7 +227,7 @@ class _Found:
             values = self._values(header, raw, place)
             self.columns.update(columns_of(name, values))
 
-    def _values(self, header: _Header, raw: bytes, place: str) -> npt.NDArray[Any]:
+    def _values(self, header: ArrayHeader, raw: bytes, place: str) -> npt.NDArray[Any]:
         """The array; where the file is cut, the rows that are there."""
         shape = header.shape
         if len(raw) < header.bytes:
