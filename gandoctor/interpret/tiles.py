@@ -101,7 +101,7 @@ def find_layout(images: Sequence[Pixels]) -> Layout | None:
     if min(high, wide) < SMALLEST:
         return None
     planes = [_plane(image) for image in images]
-    axes = _by_lines(planes) or _by_margins(planes) or _by_seams(images)
+    axes = _by_lines(planes) or _by_margins(planes) or _by_figure(planes) or _by_seams(images, planes)
     if axes is None:
         return None
     rows, cols, how = axes
@@ -233,6 +233,11 @@ def _bands(lines: Mask) -> _Axis | None:
     before, after = first, n - last - length  # whole rows of blank tiles at the edges
     if before % period in (0, gap) and after % period in (0, gap):
         first, last = before % period, n - length - after % period
+    elif max(before, after) >= period:
+        return None
+    cut = bool((lengths < length).any())
+    if not cut and first not in (0, gap) and n - last - length not in (0, gap):
+        return None  # these may be the margins of tiles that are all alike
     return _Axis(tuple(range(first, last + 1, period)), length)
 
 
@@ -241,8 +246,11 @@ def _joined(rows: _Axis, cols: _Axis, shape: tuple[int, ...]) -> tuple[_Axis, _A
     if rows.gap is not None and cols.gap is not None:
         return (rows, cols) if rows.gap == cols.gap else None
     many, lone, length = (cols, rows, shape[0]) if rows.gap is None else (rows, cols, shape[1])
-    border = lone.starts[0]
-    if many.gap is None or border != length - border - lone.length or border not in (0, many.gap):
+    border, begin = lone.starts[0], many.starts[0]
+    end = (shape[1] if rows.gap is None else shape[0]) - many.starts[-1] - many.length
+    if many.gap is None or border not in (0, many.gap):
+        return None
+    if not border == begin == end == length - border - lone.length:
         return None
     return rows, cols
 
@@ -303,9 +311,13 @@ def _room(lines: Mask, side: int, gap: int, border: bool) -> float | None:
     borders = np.concatenate([lines[:edge], lines[len(lines) - edge :]])
     if not (gaps.all() and borders.all()) or tiles.all(axis=1).mean() > 0.25:
         return 0
+    always = tiles.all(axis=0)
+    filled = np.flatnonzero(~always)
+    inner = _runs(always[filled[0] : filled[-1]])
+    if (inner[:, 1] - inner[:, 0] > 1).any():  # more than one tile
+        return 0
     if len(starts) == 1:
         return None
-    filled = np.flatnonzero(~tiles.all(axis=0))
     before, after = int(filled[0]), side - 1 - int(filled[-1])
     return before + after + gap if gap or min(before, after) > 0 else 0
 
@@ -324,85 +336,190 @@ def _finest(fits: dict[_Square, float]) -> _Square | None:
     return ranked[0]
 
 
+# --- figures --------------------------------------------------------------------------------------------
+
+
+def _by_figure(planes: Sequence[Pixels]) -> _Found | None:
+    """Subplots on a plain ground, as matplotlib draws them: gutters of any width, titles, axes and ticks.
+
+    Tiles are where lines are full; text and ticks fill little of a line.
+    """
+    plane = np.stack(planes)
+    ground = int(plane[0, 0, 0])
+    content = np.abs(plane.astype(np.int16) - ground) > 12
+    if content[:, [0, -1]].any() or content[:, :, [0, -1]].any():
+        return None
+    content = content.any(axis=0)
+    axes = []
+    for axis in (0, 1):
+        filled = content.sum(axis=1 - axis)
+        if filled.max() < SMALLEST:
+            return None
+        bands = _runs(filled >= 0.4 * filled.max())
+        lengths = bands[:, 1] - bands[:, 0]
+        steps = np.diff(bands[:, 0])
+        if lengths.min() < max(SMALLEST, lengths.max() - 2) or (len(steps) and np.ptp(steps) > 1):
+            return None
+        axes.append((bands[:, 0], int(lengths.min())))
+    (tops, height), (lefts, width) = axes
+    if len(tops) * len(lefts) < 2:
+        return None
+    cells = [content[top : top + height, left : left + width].mean() for top in tops for left in lefts]
+    if np.mean(np.array(cells) >= 0.5) < 0.5:  # curves on white are no samples
+        return None
+    edge = min(_frame(plane, tops, lefts, height, width), (min(height, width) - SMALLEST) // 2)
+    rows = _Axis(tuple(int(top) + edge for top in tops), height - 2 * edge)
+    cols = _Axis(tuple(int(left) + edge for left in lefts), width - 2 * edge)
+    return rows, cols, "figure"
+
+
+def _frame(
+    plane: Pixels, tops: npt.NDArray[np.intp], lefts: npt.NDArray[np.intp], height: int, width: int
+) -> int:
+    """How thick the dark frame around each subplot is, up to three pixels; 0 where there is none."""
+    tiles = np.stack([plane[:, top : top + height, left : left + width] for top in tops for left in lefts])
+    dark = (tiles < 96).mean(axis=(0, 1, 3)) > 0.98
+    thick = int(np.argmin(dark))
+    return thick if not dark.all() and thick <= 3 else 0
+
+
 # --- seams ----------------------------------------------------------------------------------------------
 
 _SCALES = (1, 2, 4, 8)  # pixels: texture of a period that divides the scale leaves no trace
-_TEXTURE = 16  # pixels: periods of up-sampling go up to here
+_TEXTURE = 16  # pixels: up-sampling leaves patterns with periods up to here
+_ACROSS = 320  # pixels across the axis that are looked at
+_MOST = 32  # tiles along an axis of a picture that may be one
 
 
-def _by_seams(images: Sequence[Pixels]) -> _Found | None:
+def _by_seams(images: Sequence[Pixels], planes: Sequence[Pixels]) -> _Found | None:
     """No padding: between tiles, what is next to each other does not continue.
 
-    A candidate is a divisor of the length. Its seams must stand out over all other lines.
+    A tile's length divides the axis's. Either its seams stand out over all other lines, or the tiles are
+    one picture over and over; one picture goes on everywhere.
     """
-    shape = images[0].shape[:2]
-    seen = [_seams(images, axis) for axis in (0, 1)]
-    tiles = [_best(one) for one in seen]
-    if tiles[0] is None and tiles[1] is None:
+    axes = [_SeamAxis([_sampled(image, axis) for image in images]) for axis in (0, 1)]
+    tiles = [axis.tile() for axis in axes]
+    for own in (0, 1):
+        other = tiles[1 - own]
+        split = other is not None and other != axes[1 - own].n
+        if tiles[own] is None and split and axes[own].supports(cast("int", other)):
+            tiles[own] = other
+    if tiles[0] is None or tiles[1] is None:
         return None
-    for axis in (0, 1):
-        if tiles[axis] is None:
-            other = tiles[1 - axis]
-            if other is None or shape[axis] != other or any(one.weak for one in seen[axis]):
-                return None
-            tiles[axis] = other
     rows, cols = (
-        _Axis(tuple(range(0, length, cast("int", tile))), cast("int", tile))
-        for length, tile in zip(shape, tiles, strict=True)
+        _Axis(tuple(range(0, axis.n, cast("int", tile))), cast("int", tile))
+        for axis, tile in zip(axes, tiles, strict=True)
     )
+    if len(rows.starts) == len(cols.starts) == 1:
+        if any(_has_inner_lines(plane, axis) for plane in planes for axis in (0, 1)):
+            return None
+        return rows, cols, "single"
     return rows, cols, "seams"
 
 
-@dataclass(frozen=True, slots=True)
-class _Seams:
-    """How far the lines between tiles of one length stand out.
+def _has_inner_lines(plane: Pixels, axis: int) -> bool:
+    """Whether lines of one colour from edge to edge part a picture's content."""
+    thin = _thinned(plane, axis)
+    return len(_runs(thin.max(axis=1) - thin.min(axis=1) > _NEAR)) != 1
 
-    effect: their mean log jump over that of other lines, in standard errors of the latter; rise: the same
-    not scaled; above: the share of other lines below a seam, on average.
+
+def _sampled(image: Pixels, axis: int) -> npt.NDArray[np.float32]:
+    """The picture with the axis first, (length, few, 8, c): across it, some 320 pixels in blocks of 8."""
+    turned = image if axis == 0 else image.swapaxes(0, 1)
+    n, across, channels = turned.shape
+    width = min(8, across)
+    step = max(1, round(across / _ACROSS))
+    step += step > 1 and step % 2 == 0
+    starts = np.arange(0, across - width + 1, width * step)
+    picked = turned[:, starts[:, None] + np.arange(width)]
+    return picked.reshape(n, len(starts), width, channels).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A tile's length and what speaks for it.
+
+    effect: mean log jump at its seams over that at other lines, in standard errors; rise: the same not
+    scaled; above: the share of other lines below a seam. foreign: how far rows that meet at a seam differ,
+    as a share of the difference between rows of unrelated tiles: 1 between tiles, near 0 within one.
+    contrast: that difference, in levels. rest: what is left of the picture without the mean tile, as a share.
     """
 
     length: int
     effect: float
     rise: float
     above: float
+    foreign: float
+    contrast: float
+    rest: float
 
     @property
     def sure(self) -> bool:
         """Whether these are seams if any are."""
-        return self.above >= 0.96 and self.rise >= 0.4 and self.effect >= 4
+        return self.above >= 0.95 and self.rise >= 0.3 and self.effect >= 4 and self.foreign >= 0.75
 
     @property
-    def weak(self) -> bool:
-        """Whether these could be seams."""
-        return self.above >= 0.85 and self.effect >= 2.5
+    def repeats(self) -> bool:
+        """Whether the picture is one tile over and over. A small one may be a texture."""
+        return self.rest < 0.12 and self.length > _TEXTURE
 
 
-def _best(seen: Sequence[_Seams]) -> int | None:
-    """The length of a tile, where one stands out alone."""
-    sure = sorted((one for one in seen if one.sure), key=lambda one: -one.effect)
-    if not sure:
-        return None
-    if len(sure) > 1 and sure[1].effect > 0.85 * sure[0].effect:
-        return None
-    return sure[0].length
+class _SeamAxis:
+    """One axis of a picture without padding. frames: float32 (n, m, 8, c) each."""
+
+    def __init__(self, frames: Sequence[npt.NDArray[np.float32]]) -> None:
+        self.n = len(frames[0])
+        self._frames = frames
+        self._jumps = {scale: _jumps(frames, scale) for scale in _SCALES}
+        lengths = [n for n in range(SMALLEST, self.n // 2 + 1) if self.n % n == 0]
+        self._seen = {length: self._candidate(length) for length in lengths}
+
+    def tile(self) -> int | None:
+        """The length of a tile; the axis's own length where there is one tile; None where nothing decides."""
+        repeating = [one for one in self._seen.values() if one.repeats]
+        if repeating and all(
+            one.rest > 0.4 for one in self._seen.values() if one.length < repeating[0].length
+        ):
+            return repeating[0].length
+        sure = sorted((one for one in self._seen.values() if one.sure), key=lambda one: -one.effect)
+        if sure:
+            if len(sure) > 1 and sure[1].effect > 0.85 * sure[0].effect:
+                return None
+            return sure[0].length
+        return self.n if self._goes_on() else None
+
+    def supports(self, length: int) -> bool:
+        """Whether tiles as long as the other axis's (square ones) agree with this axis."""
+        if length == self.n:
+            return not any(one.above >= 0.85 and one.foreign >= 0.75 for one in self._seen.values())
+        own = self._seen.get(length)
+        if own is None or own.foreign < 0.75 or own.above < 0.85:
+            return False
+        return own.effect >= max(one.effect for one in self._seen.values())
+
+    def _candidate(self, length: int) -> _Candidate:
+        at = np.arange(length, self.n, length)
+        options = [_standing(self._jumps[scale], at - 1, scale) for scale in _SCALES if length >= 4 * scale]
+        effect, rise, above = max(options, key=lambda one: (one[2] >= 0.95, one[0]))
+        found = [_foreign(frame, length) for frame in self._frames]
+        foreign, contrast, rest = (float(np.mean([one[i] for one in found])) for i in range(3))
+        return _Candidate(length, effect, rise, above, foreign, contrast, rest)
+
+    def _goes_on(self) -> bool:
+        """Whether the picture continues wherever a seam could be: it is one."""
+        if any(one.foreign >= 0.5 and one.above >= 0.8 for one in self._seen.values()):
+            return False
+        for count in range(2, min(_MOST, self.n // SMALLEST) + 1):
+            at = np.rint(np.arange(1, count) * self.n / count).astype(np.intp)
+            found = [_continues(frame, at, self.n // count) for frame in self._frames]
+            share, contrast = (float(np.mean([one[i] for one in found])) for i in range(2))
+            if not (share < 0.5 and contrast >= 4) and not (share < 0.2 and contrast >= 1):
+                return False
+        return True
 
 
-def _seams(images: Sequence[Pixels], axis: int) -> list[_Seams]:
-    """Each divisor of the axis's length that can be a tile's, at the scale where it stands out most."""
-    n = images[0].shape[axis]
-    lengths = [length for length in range(SMALLEST, n // 2 + 1) if n % length == 0]
-    profiles = {scale: _jumps(images, axis, scale) for scale in _SCALES if lengths}
-    found = []
-    for length in lengths:
-        at = np.arange(length - 1, n - 1, length)
-        options = [_compare(profiles[scale], at, scale, length) for scale in _SCALES if length >= 4 * scale]
-        best = max(options, key=lambda one: (one.sure, one.effect))
-        found.append(best)
-    return found
-
-
-def _compare(jumps: Profile, at: npt.NDArray[np.intp], scale: int, length: int) -> _Seams:
-    """Seams after rows `at` against all other lines; those beside a seam are left out."""
+def _standing(jumps: Profile, at: npt.NDArray[np.intp], scale: int) -> tuple[float, float, float]:
+    """Effect, rise and share above (see `_Candidate`) of jumps after rows `at`; lines beside them left out."""
     near = np.zeros(len(jumps), np.bool_)
     for off in range(-scale, scale + 1):
         beside = at + off
@@ -410,34 +527,86 @@ def _compare(jumps: Profile, at: npt.NDArray[np.intp], scale: int, length: int) 
     others = np.sort(jumps[~near & np.isfinite(jumps)])
     own = jumps[at][np.isfinite(jumps[at])]
     if len(others) < 4 or len(own) == 0:
-        return _Seams(length, 0, 0, 0)
+        return 0.0, 0.0, 0.0
     rise = float(own.mean() - others.mean())
-    effect = rise / max(float(others.std()), 0.03) * np.sqrt(len(own))
-    above = float((np.searchsorted(others, own) / len(others)).mean())
-    return _Seams(length, float(effect), rise, above)
+    effect = rise / max(float(others.std()), 0.03) * float(np.sqrt(len(own)))
+    return effect, rise, float((np.searchsorted(others, own) / len(others)).mean())
 
 
-def _jumps(images: Sequence[Pixels], axis: int, scale: int) -> Profile:
+def _foreign(frame: npt.NDArray[np.float32], length: int) -> tuple[float, float, float]:
+    """Share, contrast and rest (see `_Candidate`) for tiles of one length.
+
+    Rows of small tiles are compared without the mean tile, in which a texture shows; of larger ones also
+    in means of four rows, in which it does not.
+    """
+    tiles = frame.reshape(-1, length, *frame.shape[1:])
+    own = tiles - tiles.mean(axis=0, keepdims=True)
+    spread = float(np.abs(frame - frame.mean(axis=(0, 1, 2))).mean())
+    rest = float(np.abs(own).mean()) / spread if spread >= 2 else 1.0
+    share, contrast = _meeting(tiles[:-1, -1], tiles[:, 0])
+    if length > _TEXTURE:
+        coarse = tiles.mean(axis=3)
+        other = _meeting(coarse[:-1, -4:].mean(axis=1), coarse[:, :4].mean(axis=1))[0]
+    else:
+        other = _meeting(own[:-1, -1], own[:, 0])[0]
+    return min(share, other), contrast, rest
+
+
+def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """How far ends (k - 1, ...) differ from the begins (k, ...) after them, as a share of others; and others."""
+    met = float(np.abs(ends - begins[1:]).mean())
+    count = len(begins)
+    unrelated = [
+        np.abs(ends - np.roll(begins, shift, axis=0)[1:]).mean() for shift in range(1, min(count, 9))
+    ]
+    other = float(np.mean(unrelated))
+    return met / max(other, 1e-6), other
+
+
+def _continues(frame: npt.NDArray[np.float32], at: npt.NDArray[np.intp], length: int) -> tuple[float, float]:
+    """As `_meeting` for a picture cut before rows `at`, or one row off: the least smooth counts.
+
+    Rows that go on as their trend makes one expect do not differ. Where there is room, means of eight
+    rows are compared too, in which no texture shows.
+    """
+    coarse = frame.mean(axis=2)  # of eight pixels across
+    found = []
+    for rows in (1, 8):
+        if length < 4 * rows:
+            continue
+        summed = np.cumsum(np.concatenate([np.zeros_like(coarse[:1]), coarse]), axis=0)
+        means = (summed[rows:] - summed[:-rows]) / rows  # means[r]: of the rows r to r + rows - 1
+        met = 0.0
+        for off in (-1, 0, 1):
+            r = at + off
+            jump = means[r] - means[r - rows]
+            trend = (means[r + rows] - means[r] + means[r - rows] - means[r - 2 * rows]) / 2
+            met = max(met, min(float(np.abs(jump).mean()), float(np.abs(jump - trend).mean())))
+        other = _meeting(means[at - rows], means[np.concatenate([[0], at])])[1]
+        found.append((met / max(other, 1e-6), other))
+    return min(found)
+
+
+def _jumps(frames: Sequence[npt.NDArray[np.float32]], scale: int) -> Profile:
     """Log of the mean jump after each row, float64 (length - 1,); NaN near the ends.
 
     A jump is the difference of the means of `scale` rows on both sides, less what their own trend makes
     one expect: smooth tiles have none inside.
     """
-    total: Profile = np.zeros(images[0].shape[axis] - 1)
-    for image in images:
-        thin = _thinned(image, axis)
-        n, across = thin.shape[0], thin.shape[1] // scale
-        if across == 0 or n < 4 * scale:
-            return np.full(n - 1, np.nan)
-        blocks = thin[:, : across * scale].reshape(n, across, scale, -1)
-        values = blocks.mean(axis=2, dtype=np.float32) if scale > 1 else blocks[:, :, 0].astype(np.float32)
+    n = len(frames[0])
+    total: Profile = np.full(n - 1, np.nan)
+    if n < 4 * scale or frames[0].shape[2] < scale:
+        return total
+    r = np.arange(2 * scale - 1, n - 2 * scale)
+    total[r] = 0
+    for frame in frames:
+        values = frame.reshape(n, -1, scale, frame.shape[3]).mean(axis=2) if scale > 1 else frame[:, :, 0]
+        if scale > 1:
+            values = values[:, :: max(1, 8 // scale)]
         summed = np.zeros((n + 1, *values.shape[1:]), np.float32)
         np.cumsum(values, axis=0, out=summed[1:])
         means = (summed[scale:] - summed[:-scale]) / scale  # means[r]: of the rows r to r + scale - 1
-        r = np.arange(2 * scale - 1, n - 2 * scale)
-        jump = 1.5 * (means[r + 1] - means[r - scale + 1]) + 0.5 * (
-            means[r - 2 * scale + 1] - means[r + scale + 1]
-        )
-        total[r] += np.abs(jump).mean(axis=(1, 2))
-        total[: 2 * scale - 1] = total[n - 2 * scale :] = np.nan
-    return cast("Profile", np.log(total / len(images) + 0.5))
+        inner = means[r + 1] - means[r - scale + 1]
+        trend = means[r - 2 * scale + 1] - means[r + scale + 1]
+        total[r] += np.abs(1.5 * inner + 0.5 * trend).mean(axis=(1, 2))
+    return cast("Profile", np.log(total / len(frames) + 0.5))
