@@ -13,8 +13,9 @@ from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
+from gandoctor.interpret.frames import Frame, Frames, Held, Opened, Shows, Stream, frames_of
 from gandoctor.interpret.roles import METRICS, Role, resolve
-from gandoctor.run import Run, Series, Steps, Unit, Values
+from gandoctor.run import LogProblem, Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
 
 WARM_UP = 0.1  # of the steps: early on D wins for a while in every game
@@ -62,6 +63,10 @@ QUALITY = Signal("quality-metric", "-", "metric", (), 85)
 AUGMENT_P = Signal("augment-p", "-", "augment_p", (), 10)
 LOSS_SCALE = Signal("loss-scale", "-", "loss_scale", (), 10)
 ANY = Signal("any-series", "*", "*", (), 1)
+FRAMES = Signal("sample-grids", "*", "samples", (), 88, source="frames")
+FIXED_GRIDS = Signal("fixed-noise-grids", "*", "samples", (), 74, source="fixed")
+STRIPS = Signal("interpolation-grids", "*", "samples", (), 35, source="strips")
+REAL_GRIDS = Signal("real-grids", "*", "samples", (), 73, source="reals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class RunView:
 
     pair: "" where the run has one. series, roles: by tag, of this pair and of the run as a whole.
     facts: what the configuration says, by the names of `interpret/facts.py`.
+    pictured: whether the run's samples are this pair's to judge. last: where the view ends (`until`).
     """
 
     run: Run
@@ -98,8 +104,11 @@ class RunView:
     roles: Mapping[str, Role]
     facts: Mapping[str, FactValue]
     family_given: str = ""
+    pictured: bool = True
+    last: int | None = None
     _cache: dict[Signal, Track] = field(default_factory=dict)
     _blocks: dict[tuple[int, int], tuple[Track, Track]] = field(default_factory=dict)
+    _opened: Opened = field(default_factory=Opened)
 
     # -- signals ------------------------------------------------------------------------------
 
@@ -201,12 +210,72 @@ class RunView:
         """Whether more is better for the metric that a tag holds."""
         return METRICS.get(self.roles[tag].part, False)
 
+    # -- samples ------------------------------------------------------------------------------
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The sample grids of the run, none of them opened before a detector asks."""
+        if not self.pictured:
+            return Frames()
+        ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.run.series.values() if len(s)]
+        found = frames_of(
+            self.run.images,
+            (min(a for a, _ in ends), max(b for _, b in ends)) if ends else None,
+            bool(self.series) and self.unit is Unit.EPOCH,
+            self.conditional,
+            self._opened,
+        )
+        return found if self.last is None else found.until(self.last)
+
+    @cached_property
+    def fixed(self) -> tuple[Frame, ...]:
+        """The frames of the longest stream whose noise is fixed, by its name or by what it shows."""
+        stream = self.fixed_stream
+        return stream.frames if stream is not None else ()
+
+    @cached_property
+    def fixed_stream(self) -> Stream | None:
+        """The longest stream of fixed noise."""
+        return next((s for s in self.frames.of(Shows.FIXED, Shows.NOISE) if s.fixed), None)
+
+    @property
+    def strips(self) -> tuple[Frame, ...]:
+        """The frames that show interpolations."""
+        return tuple(frame for stream in self.frames.of(Shows.INTERPOLATION) for frame in stream.frames)
+
+    @property
+    def reals(self) -> tuple[Frame, ...]:
+        """The frames that show reals."""
+        return tuple(frame for stream in self.frames.of(Shows.REAL) for frame in stream.frames)
+
+    def since(self, held: Held) -> Stretch:
+        """The steps over which something holds that was seen in frames.
+
+        It began after the last frame without it: with the first one that has it, or where every frame has it,
+        with the run, for all that can be seen. Where the frames end early, it ends with them.
+        """
+        first, last = self.span
+        seen = min(max(held.first.step, first), last)
+        before = first if held.before is None else min(max(held.before.step, first), seen)
+        onset = first if held.before is None else seen
+        end = min(max(held.last.step, seen), last)
+        stops = end < first + 0.8 * (last - first)
+        share = (last - onset) / max(1, last - first)
+        return Stretch(onset, (before, seen), end if stops else None, share)
+
+    @property
+    def sample_problems(self) -> Sequence[LogProblem]:
+        """What went wrong with the pictures that were opened so far."""
+        return tuple(self._opened.problems)
+
     # -- windows ------------------------------------------------------------------------------
 
     @cached_property
     def span(self) -> tuple[int, int]:
         """First and last step of the run, over all series."""
         ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.series.values() if len(s)]
+        if not ends:  # samples alone
+            ends = [(one.step, one.step) for one in self.run.images if one.step is not None]
         return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0, 0)
 
     def extent(self, steps: Steps) -> tuple[int, int]:
@@ -298,7 +367,7 @@ class RunView:
     def until(self, step: int) -> RunView:
         """The same pair as it stood at a step."""
         cut = {tag: one.take(one.steps <= step) for tag, one in self.series.items()}
-        return replace(self, series=cut, _cache={}, _blocks={})
+        return replace(self, series=cut, last=step, _cache={}, _blocks={})
 
     def window(self, stretch: Stretch) -> tuple[int, int]:
         """First and last step of a stretch; to the run's last step where it has no end."""
@@ -520,7 +589,8 @@ def views_of(
     made = []
     for pair in pairs:
         mine = {tag: role for tag, role in known.items() if role.pair in ("", pair)}
-        made.append(RunView(run, pair, {tag: run.series[tag] for tag in mine}, mine, found, family))
+        series = {tag: run.series[tag] for tag in mine}
+        made.append(RunView(run, pair, series, mine, found, family, pictured=pair == pairs[0]))
     return made
 
 
