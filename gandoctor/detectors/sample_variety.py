@@ -150,16 +150,10 @@ def _fell(view: RunView, code: str, bound: Threshold, low: Threshold) -> Iterato
         if held is None or held.before is None or best <= 0:
             continue
         value = features.spread(held.look)
-        yield finding_from(
-            view,
-            code,
-            held,
-            "variety of the tiles, last / best",
-            value / best,
-            bound,
-            _tiles(held.look),
-            best=best,
-        )
+        if code == "GD402" and value <= 0.5 * best and value <= 0.25:
+            continue  # that is GD401
+        yield finding_from(view, code, held, "variety of the tiles, last / best", value / best, bound,
+                           _tiles(held.look), signal=held.last.file.name, value=value, best=best)  # fmt: skip
 
 
 def _against_reals(

@@ -153,7 +153,7 @@ def _count(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> int:
     empty = 0
     for left in reversed(cols.starts):
         tiles = np.stack([plane[top : top + rows.length, left : left + cols.length] for plane in planes])
-        if np.abs(tiles.astype(np.int16) - int(last[0, 0])).max() > _NEAR:
+        if np.abs(tiles.astype(np.int16) - int(last[0, 0])).max() > _BLANK:
             break
         empty += 1
     return n - empty if empty < len(cols.starts) else n
@@ -161,11 +161,12 @@ def _count(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> int:
 
 # --- lines of one colour --------------------------------------------------------------------------------
 
-_NEAR = 3  # levels of 255: lossless padding is exact
+_BLANK = 16  # levels of 255 by which a blank tile of a JPEG may be off
 _WIDEST = 16  # pixels of padding
-# What still counts as a line: the share of its pixels, and by how many levels they may be off. The later
-# ones are for JPEG, which rings at edges; only a layout that fits to the pixel is taken from them.
-_STRICTNESS = ((1.0, _NEAR), (1.0, 16), (0.95, 16), (0.9, 32), (0.75, 40))
+# What still counts as a line: the share of its pixels, and by how many levels they may be off. Lossless
+# padding is exact; the others are for JPEG, which rings at edges, and need more tiles to be believed.
+_STRICTNESS = ((1.0, 0), (1.0, 16), (0.95, 16), (0.9, 32), (0.75, 40))
+_SOFT = 4  # tiles along an axis that lines which are not exact need
 
 
 def _by_lines(planes: Sequence[Pixels]) -> _Found | None:
@@ -174,7 +175,7 @@ def _by_lines(planes: Sequence[Pixels]) -> _Found | None:
         for colour in _line_colours(planes):
             rows, cols = (_bands(_lines(planes, colour, axis, share, near)) for axis in (0, 1))
             joined = rows and cols and _joined(rows, cols, planes[0].shape)
-            if joined:
+            if joined and (near == 0 or max(len(axis.starts) for axis in joined) >= _SOFT):
                 return *joined, "lines"
     return None
 
@@ -186,7 +187,7 @@ def _line_colours(planes: Sequence[Pixels]) -> list[int]:
         for axis in (0, 1):
             thin = _thinned(plane, axis)
             low, high = thin.min(axis=1), thin.max(axis=1)
-            counts += np.bincount(low[high - low <= _NEAR], minlength=256)
+            counts += np.bincount(low[high - low <= 3], minlength=256)
     found = [int(level) for level in np.argsort(-counts)[:3] if counts[level]]
     return list(dict.fromkeys([*found, 0, 255, 127]))
 
@@ -252,6 +253,8 @@ def _joined(rows: _Axis, cols: _Axis, shape: tuple[int, ...]) -> tuple[_Axis, _A
         return None
     if not border == begin == end == length - border - lone.length:
         return None
+    if border == 0 and len(many.starts) < 3 and lone.length != many.length:
+        return None
     return rows, cols
 
 
@@ -264,13 +267,13 @@ def _by_margins(planes: Sequence[Pixels]) -> _Found | None:
     All gaps must lie where no tile shows anything, and tiles, gaps and border must add up to the picture.
     """
     high, wide = planes[0].shape
-    for near in (_NEAR, 24):
+    for near in (0, 24):
         for colour in _line_colours(planes):
             masks = [_lines(planes, colour, axis, 1.0, near) for axis in (0, 1)]
             if not all(mask.any() and not mask.all() for mask in masks):
                 continue
             best = _finest(_fits(masks[0], masks[1]))
-            if best:
+            if best and (near == 0 or max(high, wide) >= _SOFT * best[0]):
                 side, gap, border = best
                 edge = gap if border else 0
                 rows, cols = (
@@ -394,22 +397,24 @@ _MOST = 32  # tiles along an axis of a picture that may be one
 def _by_seams(images: Sequence[Pixels], planes: Sequence[Pixels]) -> _Found | None:
     """No padding: between tiles, what is next to each other does not continue.
 
-    A tile's length divides the axis's. Either its seams stand out over all other lines, or the tiles are
-    one picture over and over; one picture goes on everywhere.
+    Either the seams stand out over all other lines, or the tiles are one picture over and over; one
+    picture goes on everywhere.
     """
     axes = [_SeamAxis([_sampled(image, axis) for image in images]) for axis in (0, 1)]
-    tiles = [axis.tile() for axis in axes]
+    found = [axis.decide() for axis in axes]
     for own in (0, 1):
-        other = tiles[1 - own]
-        split = other is not None and other != axes[1 - own].n
-        if tiles[own] is None and split and axes[own].supports(cast("int", other)):
-            tiles[own] = other
-    if tiles[0] is None or tiles[1] is None:
+        other = found[1 - own]
+        if found[own] is None and other is not None and len(other.starts) > 1:
+            found[own] = axes[own].supports(other.length)
+    high, wide = images[0].shape[:2]
+    for own in (0, 1):  # one square picture, plain where it could be cut along this axis
+        other = found[1 - own]
+        lone = other is not None and len(other.starts) == 1
+        if found[own] is None and lone and high == wide and axes[own].is_plain():
+            found[own] = other
+    rows, cols = found
+    if rows is None or cols is None:
         return None
-    rows, cols = (
-        _Axis(tuple(range(0, axis.n, cast("int", tile))), cast("int", tile))
-        for axis, tile in zip(axes, tiles, strict=True)
-    )
     if len(rows.starts) == len(cols.starts) == 1:
         if any(_has_inner_lines(plane, axis) for plane in planes for axis in (0, 1)):
             return None
@@ -418,9 +423,10 @@ def _by_seams(images: Sequence[Pixels], planes: Sequence[Pixels]) -> _Found | No
 
 
 def _has_inner_lines(plane: Pixels, axis: int) -> bool:
-    """Whether lines of one colour from edge to edge part a picture's content."""
+    """Whether lines of one colour from edge to edge part a picture's content into what could be tiles."""
     thin = _thinned(plane, axis)
-    return len(_runs(thin.max(axis=1) - thin.min(axis=1) > _NEAR)) != 1
+    bands = _runs(thin.max(axis=1) != thin.min(axis=1))
+    return bool(((bands[:, 1] - bands[:, 0]) >= SMALLEST).sum() != 1)
 
 
 def _sampled(image: Pixels, axis: int) -> npt.NDArray[np.float32]:
@@ -456,7 +462,15 @@ class _Candidate:
     @property
     def sure(self) -> bool:
         """Whether these are seams if any are."""
-        return self.above >= 0.95 and self.rise >= 0.3 and self.effect >= 4 and self.foreign >= 0.75
+        clear = self.above >= 0.95 and self.rise >= 0.3 and self.effect >= 4 and self.foreign >= 0.75
+        return clear or (self.above >= 0.98 and self.rise >= 1 and self.effect >= 8 and self.foreign >= 0.5)
+
+    @property
+    def likely(self) -> bool:
+        """Whether these are seams where the other axis has tiles of this length."""
+        return self.effect >= 2 and (
+            (self.above >= 0.9 and self.foreign >= 0.5) or (self.above >= 0.7 and self.foreign >= 0.75)
+        )
 
     @property
     def repeats(self) -> bool:
@@ -472,48 +486,85 @@ class _SeamAxis:
         self._frames = frames
         self._jumps = {scale: _jumps(frames, scale) for scale in _SCALES}
         lengths = [n for n in range(SMALLEST, self.n // 2 + 1) if self.n % n == 0]
-        self._seen = {length: self._candidate(length) for length in lengths}
+        self._seen = [self._candidate(length) for length in lengths]
 
-    def tile(self) -> int | None:
-        """The length of a tile; the axis's own length where there is one tile; None where nothing decides."""
-        repeating = [one for one in self._seen.values() if one.repeats]
-        if repeating and all(
-            one.rest > 0.4 for one in self._seen.values() if one.length < repeating[0].length
-        ):
-            return repeating[0].length
-        sure = sorted((one for one in self._seen.values() if one.sure), key=lambda one: -one.effect)
+    def decide(self) -> _Axis | None:
+        """The tiles along the axis; None where nothing decides."""
+        repeating = [one for one in self._seen if one.repeats]
+        if repeating and all(one.rest > 0.4 for one in self._seen if one.length < repeating[0].length):
+            return self._tiles(repeating[0].length)
+        sure = sorted((one for one in self._seen if one.sure), key=lambda one: -one.effect)
         if sure:
-            if len(sure) > 1 and sure[1].effect > 0.85 * sure[0].effect:
+            best = sure[0]
+            rival = len(sure) > 1 and sure[1].effect > 0.85 * best.effect
+            finer = [one for one in self._seen if one.length < best.length and best.length % one.length == 0]
+            if rival or any(one.foreign >= 0.75 and one.above >= 0.6 for one in finer):
                 return None
-            return sure[0].length
-        return self.n if self._goes_on() else None
+            return self._tiles(best.length)
+        if any(one.foreign >= 0.5 and one.above >= 0.8 for one in self._seen):
+            return None
+        return self._tiles(self.n) if self._goes_on() else self._cut_tiles()
 
-    def supports(self, length: int) -> bool:
-        """Whether tiles as long as the other axis's (square ones) agree with this axis."""
+    def supports(self, length: int) -> _Axis | None:
+        """The tiles along the axis, where it agrees with tiles as long as the other axis's: square ones."""
         if length == self.n:
-            return not any(one.above >= 0.85 and one.foreign >= 0.75 for one in self._seen.values())
-        own = self._seen.get(length)
-        if own is None or own.foreign < 0.75 or own.above < 0.85:
-            return False
-        return own.effect >= max(one.effect for one in self._seen.values())
+            likely = any(one.above >= 0.85 and one.foreign >= 0.75 for one in self._seen)
+            return None if likely else self._tiles(length)
+        own = next((one for one in self._seen if one.length == length), None)
+        if own is not None:
+            best = own.effect >= max(one.effect for one in self._seen)
+            return self._tiles(length) if own.likely and best else None
+        _, first = self._folded(length)
+        cut = self._candidate(length, first) if length <= self.n // 2 else None
+        return self._tiles(length, first) if cut is not None and cut.likely and cut.above >= 0.97 else None
 
-    def _candidate(self, length: int) -> _Candidate:
-        at = np.arange(length, self.n, length)
+    def is_plain(self) -> bool:
+        """Whether nothing looks like a seam, and where the picture does not go on it has one colour."""
+        return not any(one.likely for one in self._seen) and self._goes_on(plain=True)
+
+    def _tiles(self, length: int, first: int = 0) -> _Axis:
+        return _Axis(tuple(range(first, self.n - length + 1, length)), length)
+
+    def _candidate(self, length: int, first: int = 0) -> _Candidate:
+        """What speaks for tiles of this length, the first of which begins at `first`."""
+        at = np.arange(first or length, self.n, length)
         options = [_standing(self._jumps[scale], at - 1, scale) for scale in _SCALES if length >= 4 * scale]
         effect, rise, above = max(options, key=lambda one: (one[2] >= 0.95, one[0]))
-        found = [_foreign(frame, length) for frame in self._frames]
+        found = [_foreign(frame, length, first) for frame in self._frames]
         foreign, contrast, rest = (float(np.mean([one[i] for one in found])) for i in range(3))
         return _Candidate(length, effect, rise, above, foreign, contrast, rest)
 
-    def _goes_on(self) -> bool:
-        """Whether the picture continues wherever a seam could be: it is one."""
-        if any(one.foreign >= 0.5 and one.above >= 0.8 for one in self._seen.values()):
+    def _cut_tiles(self) -> _Axis | None:
+        """Tiles of a picture of which edges are cut away: their length need not divide the axis's."""
+        options = [(*self._folded(length), length) for length in range(SMALLEST, self.n // 3 + 1)]
+        if not options:
+            return None
+        _, first, length = max(options)
+        one = self._candidate(length, first)
+        good = one.above >= 0.98 and one.rise >= 0.5 and one.effect >= 6 and one.foreign >= 0.75
+        return self._tiles(length, first) if good else None
+
+    def _folded(self, length: int) -> tuple[float, int]:
+        """Where tiles of this length must begin for their seams to stand out most: that effect, first row."""
+        jumps = self._jumps[1]
+        table = jumps[: len(jumps) // length * length].reshape(-1, length)
+        seen = np.isfinite(table)
+        means = np.where(seen, table, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        means[seen.sum(axis=0) < max(1, len(table) / 2)] = -np.inf
+        at = int(means.argmax())
+        effect = float(means[at] - np.nanmean(jumps)) / max(float(np.nanstd(jumps)), 0.03)
+        return effect * float(np.sqrt(len(table))), (at + 1) % length
+
+    def _goes_on(self, plain: bool = False) -> bool:
+        """Whether the picture continues everywhere: it is one. plain: or has one colour there."""
+        if any(_breaks(frame) for frame in self._frames):
             return False
         for count in range(2, min(_MOST, self.n // SMALLEST) + 1):
             at = np.rint(np.arange(1, count) * self.n / count).astype(np.intp)
             found = [_continues(frame, at, self.n // count) for frame in self._frames]
             share, contrast = (float(np.mean([one[i] for one in found])) for i in range(2))
-            if not (share < 0.5 and contrast >= 4) and not (share < 0.2 and contrast >= 1):
+            proved = (share < 0.5 and contrast >= 4) or (share < 0.2 and contrast >= 1)
+            if not (proved or (plain and contrast < 4)):
                 return False
         return True
 
@@ -526,34 +577,45 @@ def _standing(jumps: Profile, at: npt.NDArray[np.intp], scale: int) -> tuple[flo
         near[beside[(beside >= 0) & (beside < len(jumps))]] = True
     others = np.sort(jumps[~near & np.isfinite(jumps)])
     own = jumps[at][np.isfinite(jumps[at])]
-    if len(others) < 4 or len(own) == 0:
+    if len(others) < 4 or len(own) < len(at) / 2 or len(own) == 0:
         return 0.0, 0.0, 0.0
     rise = float(own.mean() - others.mean())
     effect = rise / max(float(others.std()), 0.03) * float(np.sqrt(len(own)))
     return effect, rise, float((np.searchsorted(others, own) / len(others)).mean())
 
 
-def _foreign(frame: npt.NDArray[np.float32], length: int) -> tuple[float, float, float]:
+def _foreign(frame: npt.NDArray[np.float32], length: int, first: int) -> tuple[float, float, float]:
     """Share, contrast and rest (see `_Candidate`) for tiles of one length.
 
     Rows of small tiles are compared without the mean tile, in which a texture shows; of larger ones also
-    in means of four rows, in which it does not.
+    in means of several rows, in which it does not.
     """
-    tiles = frame.reshape(-1, length, *frame.shape[1:])
-    own = tiles - tiles.mean(axis=0, keepdims=True)
-    spread = float(np.abs(frame - frame.mean(axis=(0, 1, 2))).mean())
-    rest = float(np.abs(own).mean()) / spread if spread >= 2 else 1.0
-    share, contrast = _meeting(tiles[:-1, -1], tiles[:, 0])
+    n = len(frame)
+    at = np.arange(first + length, n, length)
+    begins = np.concatenate([[first], at])
+    share, contrast = _meeting(frame[at - 1, :, 0], frame[begins, :, 0])
+    whole = (n - first) // length
+    coarse = frame[first : first + whole * length].mean(axis=2)
+    tiles = coarse.reshape(whole, length, *coarse.shape[1:])
+    own = tiles - tiles.mean(axis=0)
+    spread = float(np.abs(coarse - coarse.mean(axis=(0, 1))).mean())
+    rest = float(np.abs(own).mean()) / spread if spread >= 2 and whole > 1 else 1.0
     if length > _TEXTURE:
-        coarse = tiles.mean(axis=3)
-        other = _meeting(coarse[:-1, -4:].mean(axis=1), coarse[:, :4].mean(axis=1))[0]
+        rows = 8 if length >= 32 else 4
+        means = _row_means(frame, rows)
+        begins = begins[begins < len(means)]
+        other = _meeting(means[begins[1:] - rows], means[begins])[0]
     else:
-        other = _meeting(own[:-1, -1], own[:, 0])[0]
+        fine = frame[first : first + whole * length, :, 0].reshape(whole, length, *frame[0, :, 0].shape)
+        fine = fine - fine.mean(axis=0)
+        other = _meeting(fine[:-1, -1], fine[:, 0])[0]
     return min(share, other), contrast, rest
 
 
 def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> tuple[float, float]:
     """How far ends (k - 1, ...) differ from the begins (k, ...) after them, as a share of others; and others."""
+    if len(ends) == 0:
+        return 0.0, 0.0
     met = float(np.abs(ends - begins[1:]).mean())
     count = len(begins)
     unrelated = [
@@ -566,25 +628,48 @@ def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> 
 def _continues(frame: npt.NDArray[np.float32], at: npt.NDArray[np.intp], length: int) -> tuple[float, float]:
     """As `_meeting` for a picture cut before rows `at`, or one row off: the least smooth counts.
 
-    Rows that go on as their trend makes one expect do not differ. Where there is room, means of eight
-    rows are compared too, in which no texture shows.
+    Where there is room, means of eight rows are compared too, in which no texture shows.
     """
-    coarse = frame.mean(axis=2)  # of eight pixels across
     found = []
-    for rows in (1, 8):
-        if length < 4 * rows:
+    for rows in (1, 4, 8):
+        if length < 3 * rows:
             continue
-        summed = np.cumsum(np.concatenate([np.zeros_like(coarse[:1]), coarse]), axis=0)
-        means = (summed[rows:] - summed[:-rows]) / rows  # means[r]: of the rows r to r + rows - 1
-        met = 0.0
-        for off in (-1, 0, 1):
-            r = at + off
-            jump = means[r] - means[r - rows]
-            trend = (means[r + rows] - means[r] + means[r - rows] - means[r - 2 * rows]) / 2
-            met = max(met, min(float(np.abs(jump).mean()), float(np.abs(jump - trend).mean())))
+        means = _row_means(frame, rows)
+        met = max(float(_surprise(means, at + off, rows).mean()) for off in (-1, 0, 1))
         other = _meeting(means[at - rows], means[np.concatenate([[0], at])])[1]
         found.append((met / max(other, 1e-6), other))
     return min(found)
+
+
+def _breaks(frame: npt.NDArray[np.float32]) -> bool:
+    """Whether a picture breaks off anywhere: rows that meet differ as rows far from each other do."""
+    n = len(frame)
+    broken = False
+    for rows in (1, 4, 8):
+        at = np.arange(2 * rows, n - 2 * rows + 1)
+        if n < 4 * rows or len(at) == 0:
+            continue
+        means = _row_means(frame, rows)
+        far = np.mean([np.abs(means - np.roll(means, n // part, axis=0)).mean() for part in (2, 3, 5)])
+        broken = float(_surprise(means, at, rows).max()) >= 0.6 * float(far)
+        if not broken:
+            break
+    return broken
+
+
+def _row_means(frame: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
+    """Means of the rows r to r + rows - 1 and of eight pixels across, (n - rows + 1, m, c)."""
+    coarse = frame.mean(axis=2)
+    summed = np.cumsum(np.concatenate([np.zeros_like(coarse[:1]), coarse]), axis=0)
+    return cast("npt.NDArray[np.float32]", (summed[rows:] - summed[:-rows]) / rows)
+
+
+def _surprise(means: npt.NDArray[np.float32], at: npt.NDArray[np.intp], rows: int) -> Profile:
+    """How far the rows from `at` on differ from those before, or from what their trend makes one expect."""
+    jump = means[at] - means[at - rows]
+    last = len(means) - 1
+    trend = (means[np.minimum(at + rows, last)] - means[at] + means[at - rows] - means[at - 2 * rows]) / 2
+    return cast("Profile", np.minimum(np.abs(jump).mean(axis=(1, 2)), np.abs(jump - trend).mean(axis=(1, 2))))
 
 
 def _jumps(frames: Sequence[npt.NDArray[np.float32]], scale: int) -> Profile:
@@ -609,4 +694,5 @@ def _jumps(frames: Sequence[npt.NDArray[np.float32]], scale: int) -> Profile:
         inner = means[r + 1] - means[r - scale + 1]
         trend = means[r - 2 * scale + 1] - means[r + scale + 1]
         total[r] += np.abs(1.5 * inner + 0.5 * trend).mean(axis=(1, 2))
+    total[total < 0.3 * len(frames)] = np.nan  # both sides plain and alike: that says nothing
     return cast("Profile", np.log(total / len(frames) + 0.5))
