@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.sample_variety import finding_from, not_split
+from gandoctor.detectors.sample_variety import finding_from, last_looks, not_split
 from gandoctor.findings import Finding, NotExamined, State
 from gandoctor.interpret import features
 from gandoctor.interpret.features import Look
@@ -110,7 +110,7 @@ def strips_that_jump(view: RunView, limits: Limits) -> Iterator[Finding | NotExa
 
         def ill(look: Look, _frame: Frame) -> bool:
             jumps = _jumps(look, jump.value)
-            few = features.effective_number(look.values) < len(look) / 2
+            few = features.effective_number(look) < len(look) / 2
             return jumps is not None and not few and float(jumps.mean()) >= share.value
 
         held = stream.since(ill)
@@ -160,8 +160,7 @@ def reals_of_another_range(view: RunView, limits: Limits) -> Iterator[Finding | 
 
 def _reals(view: RunView) -> list[Look]:
     """The last frame of each stream of reals."""
-    found = [stream.last() for stream in view.frames.of(Shows.REAL)]
-    return [one[1] for one in found if one is not None and len(one[1]) >= 4]
+    return [look for look in last_looks(view.frames.of(Shows.REAL)) if len(look) >= 4]
 
 
 def _rough(look: Look, bound: float) -> float:

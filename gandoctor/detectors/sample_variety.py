@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def tiles_alike(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined
         def ill(look: Look, _frame: Frame) -> bool:
             alike, number = bounds[look.points]
             return _enough(look) and (
-                features.spread(look) <= alike.value or features.effective_number(look.values) < number.value
+                features.spread(look) <= alike.value or features.effective_number(look) < number.value
             )
 
         held = stream.since(ill)
@@ -48,7 +48,7 @@ def tiles_alike(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined
         severe = value <= same.value
         if value > bound.value:
             statistic, bound = "different samples, by near-duplicates", number
-            value = features.effective_number(held.look.values)
+            value = features.effective_number(held.look)
         yield finding_from(view, "GD401", held, statistic, value, bound, _tiles(held.look), severe=severe)
     if not seen:
         yield not_split(view, "GD401")
@@ -72,13 +72,13 @@ def tiles_grew_less_varied(view: RunView, limits: Limits) -> Iterator[Finding]:
 @detector("GD401", needs=(FRAMES, REAL_GRIDS), min_points=1)
 def tiles_closer_than_reals(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report tiles whose mean distance is under half of that of the reals on disk."""
-    yield from _against_reals(view, "GD401", limits["samples"], 0.0)
+    yield from _against_reals(view, "GD401", limits["samples"])
 
 
 @detector("GD402", needs=(FRAMES, REAL_GRIDS), min_points=1)
 def tiles_less_varied_than_reals(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report tiles clearly nearer to each other than the reals: two standard errors count."""
-    yield from _against_reals(view, "GD402", limits["nearer"], 0.5)
+    yield from _against_reals(view, "GD402", limits["nearer"])
 
 
 @detector("GD403", needs=(FRAMES, FIXED_GRIDS), min_points=1)
@@ -156,41 +156,31 @@ def _fell(view: RunView, code: str, bound: Threshold, low: Threshold) -> Iterato
                            _tiles(held.look), signal=held.last.file.name, value=value, best=best)  # fmt: skip
 
 
-def _against_reals(
-    view: RunView, code: str, bound: Threshold, above: float
-) -> Iterator[Finding | NotExamined]:
-    reals = [look for stream in view.frames.of(Shows.REAL) for _, look in [stream.last() or (None, None)]
-             if look is not None and _enough(look)]  # fmt: skip
+def _against_reals(view: RunView, code: str, bound: Threshold) -> Iterator[Finding | NotExamined]:
+    reals = [look for look in last_looks(view.frames.of(Shows.REAL)) if _enough(look)]
     streams = [stream for stream in view.frames.samples() if _judged(stream)]
     if not reals or not streams:
         yield not_split(view, code)
         return
     real = max(reals, key=len)
-    for stream in streams:
 
+    def nearer(stream: Stream, most: float) -> Held | None:
         def ill(look: Look, _frame: Frame) -> bool:
             if not _enough(look) or look.values.shape[1:] != real.values.shape[1:]:
                 return False
-            ratio, error = features.distance_ratio(look.values, real.values)
-            return ratio <= bound.value and ratio + 2 * error < 1
+            ratio, error = features.distance_ratio(look, real)
+            return ratio <= most and ratio + 2 * error < 1
 
-        held = stream.since(ill)
-        if held is None:
+        return stream.since(ill)
+
+    for stream in streams:
+        held = nearer(stream, bound.value)
+        if held is None or (code == "GD402" and nearer(stream, 0.5) is not None):  # that is GD401
             continue
-        value, _ = features.distance_ratio(held.look.values, real.values)
-        if value <= above:
-            continue  # that is GD401
+        value, _ = features.distance_ratio(held.look, real)
         severe = code == "GD401" and value < 0.35
-        yield finding_from(
-            view,
-            code,
-            held,
-            "mean distance of fakes / of reals",
-            value,
-            bound,
-            _tiles(held.look),
-            severe=severe,
-        )
+        yield finding_from(view, code, held, "mean distance of fakes / of reals", value, bound,
+                           _tiles(held.look), severe=severe)  # fmt: skip
 
 
 def _within_rows(look: Look) -> float | None:
@@ -215,7 +205,7 @@ def finding_from(
     code: str,
     held: Held,
     statistic: str,
-    value: float,
+    measured: float,
     bound: Threshold,
     tiles: str = "",
     *,
@@ -227,12 +217,17 @@ def finding_from(
     tiles: their numbers in the frame, row by row, "3=17" for two that are alike.
     """
     stretch = view.since(held)
-    evidence = Evidence(Kind.SAMPLES, statistic, value, bound, (), view.window(stretch))
+    evidence = Evidence(Kind.SAMPLES, statistic, measured, bound, (), view.window(stretch))
     params: dict[str, Param] = {"grid": held.last.file.name, "frame": held.last.step, **more}
     if tiles:
         params["tiles"] = tiles
     severity = Severity.ERROR if severe else Severity.WARNING
     return Finding(code, severity, stretch, (evidence,), view.subject("G"), params, overwhelming=severe)
+
+
+def last_looks(streams: Iterable[Stream]) -> list[Look]:
+    """What the last frame of each stream shows, of those that can be read."""
+    return [last[1] for stream in streams if (last := stream.last()) is not None]
 
 
 def not_split(view: RunView, code: str) -> NotExamined:

@@ -7,6 +7,7 @@ downloaded, nothing is random. Distances are root mean squares over the values o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -145,15 +146,15 @@ def _smooth(tiles: Tiles) -> Matrix:
 # --- variety --------------------------------------------------------------------------------------------
 
 
-def distances(values: Samples) -> Matrix:
-    """Root mean square difference of every two samples, float64 (n, n). values: (n, d)."""
-    wide = values.astype(np.float64)
-    wide -= wide.mean(axis=0)  # far from the origin the squares would cancel
-    norms = (wide**2).sum(axis=1)
-    squares = norms[:, None] + norms[None] - 2 * wide @ wide.T
-    found = np.sqrt(np.maximum(squares, 0) / max(1, wide.shape[1]))
-    np.fill_diagonal(found, 0)
-    return cast("Matrix", found)
+@lru_cache(maxsize=64)
+def distances(look: Look) -> Matrix:
+    """Root mean square difference of every two samples, float64 (n, n)."""
+    n, width = look.values.shape
+    found = np.zeros((n, n))
+    for at in range(n - 1):  # by rows: exact, small in memory, and no threads of a matrix product are woken
+        squares = (look.values[at + 1 :] - look.values[at]) ** 2
+        found[at, at + 1 :] = np.sqrt(squares.sum(axis=1, dtype=np.float64) / max(1, width))
+    return found + found.T
 
 
 def spread(look: Look) -> float:
@@ -178,21 +179,21 @@ def spread(look: Look) -> float:
     return share**0.5 if look.points else share
 
 
-def effective_number(values: Samples) -> float:
+def effective_number(look: Look) -> float:
     """How many different samples there seem to be: s(s - 1) / (2 x near-duplicate pairs), at least 1.
 
     The collision estimate of 1 / sum p^2 over what G makes, after the birthday paradox. Near-duplicates lie
     within 0.15 of the standard distance of two samples, so this counts clusters, however near each other
     they are. inf without a pair. Source: Arora and Zhang 2017, arXiv:1706.08224.
     """
-    n = len(values)
-    pairs = _duplicates(distances(values))
+    n = len(look)
+    pairs = _duplicates(distances(look))
     return n * (n - 1) / 2 / len(pairs) if len(pairs) else float("inf")
 
 
 def duplicate_pairs(look: Look, most: int = 4) -> list[tuple[int, int]]:
     """The closest near-duplicates of a frame, by the numbers of their tiles."""
-    table = distances(look.values)
+    table = distances(look)
     pairs = _duplicates(table)
     order = np.argsort(table[pairs[:, 0], pairs[:, 1]], kind="stable")[:most]
     return [(int(look.index[a]), int(look.index[b])) for a, b in pairs[order]]
@@ -209,25 +210,12 @@ def _duplicates(table: Matrix) -> npt.NDArray[np.intp]:
     return np.stack([first[near], second[near]], axis=1)
 
 
-def vendi(values: Samples, scale: float) -> float:
-    """The Vendi score, an effective number between 1 and n, with a Gaussian kernel of width `scale`.
-
-    Only to be compared at equal n and scale. Source: Friedman and Dieng 2022, arXiv:2210.02410.
-    """
-    n = len(values)
-    if n == 0 or scale <= 0:
-        return float("nan")
-    kernel = np.exp(-(distances(values) ** 2) / (2 * scale**2)) / n
-    weights = np.clip(np.linalg.eigvalsh(kernel), 1e-15, None)
-    return float(np.exp(-(weights * np.log(weights)).sum()))
-
-
-def distance_ratio(fakes: Samples, reals: Samples) -> tuple[float, float]:
+def distance_ratio(fakes: Look, reals: Look) -> tuple[float, float]:
     """Mean distance of two fakes over that of two reals, and its standard error (delta method over samples)."""
     found = []
-    for values in (fakes, reals):
-        n = len(values)
-        each = distances(values).sum(axis=1) / max(1, n - 1)
+    for look in (fakes, reals):
+        n = len(look)
+        each = distances(look).sum(axis=1) / max(1, n - 1)
         mean = float(each.mean())
         found.append((mean, 2 * float(each.std()) / max(1, n) ** 0.5))
     (fake, fake_error), (real, real_error) = found
@@ -315,13 +303,11 @@ def _around(at: int, reach: int, size: int) -> npt.NDArray[np.intp]:
 
 def _spectrum(tiles: Tiles) -> Matrix:
     """Mean power spectrum of the tiles, each without its mean, under a Hann window, float64 (h, w)."""
-    from scipy import fft
-
     _, height, width, _ = tiles.shape
     pixels = tiles.astype(np.float32) / 255
     pixels -= pixels.mean(axis=(1, 2), keepdims=True)
     window = np.outer(np.hanning(height + 1)[:height], np.hanning(width + 1)[:width]).astype(np.float32)
-    waves = fft.fft2(pixels * window[None, :, :, None], axes=(1, 2))
+    waves = np.fft.fft2(pixels * window[None, :, :, None], axes=(1, 2))
     power = (waves.real**2 + waves.imag**2).mean(axis=(0, 3), dtype=np.float64)
     return cast("Matrix", power)
 
