@@ -99,19 +99,19 @@ def tiles_of_one_colour(view: RunView, limits: Limits) -> Iterator[Finding | Not
 def strips_that_jump(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report interpolations most of whose way lies in one step, in most strips.
 
-    Data of separate kinds must be jumped between: where the samples themselves fall into few kinds, as points
-    around modes or letters do, nothing is said.
+    Data of separate kinds must be jumped between: of points, and where samples repeat as often as letters at
+    one place do, nothing is said.
     """
     jump, share = limits["jump"], limits["share"]
+    kinds = any(features.effective_number(look) < 2 * len(look) for look in last_looks(view.frames.samples()))
     seen = False
     for stream in view.frames.of(Shows.INTERPOLATION):
         last = stream.last()
-        seen = seen or (last is not None and last[1].cols >= _LONG)
+        seen = seen or (last is not None and last[1].cols >= _LONG and not last[1].points)
 
         def ill(look: Look, _frame: Frame) -> bool:
             jumps = _jumps(look, jump.value)
-            few = features.effective_number(look) < len(look) / 2
-            return jumps is not None and not few and float(jumps.mean()) >= share.value
+            return jumps is not None and not kinds and float(jumps.mean()) >= share.value
 
         held = stream.since(ill)
         jumps = _jumps(held.look, jump.value) if held is not None else None
@@ -182,7 +182,7 @@ def _too_small(view: RunView, code: str) -> NotExamined:
 
 def _jumps(look: Look, bound: float) -> Mask | None:
     """Which strips of a grid have most of their way in one step, bool (rows,); None where there are no strips."""
-    if look.cols < _LONG or len(look) != look.index[-1] + 1:
+    if look.points or look.cols < _LONG or len(look) != look.index[-1] + 1:
         return None
     steps = features.steps_along(look.values, look.cols)
     way = steps.sum(axis=1)

@@ -36,7 +36,7 @@ FIRES: dict[str, Run] = {
     "tiles_alike": drawn({"random": [faces(0), faces(1), nearer(faces(2), 0.1), nearer(faces(3), 0.1)]}),
     "tiles_grew_alike": drawn({"random": [faces(0), faces(1), nearer(faces(2), 0.3), nearer(faces(3), 0.3)]}),
     "tiles_grew_less_varied": drawn(
-        {"random": [faces(0), faces(1), nearer(faces(2), 0.45), nearer(faces(3), 0.45)]}
+        {"random": [faces(0), faces(1), nearer(faces(2), 0.35), nearer(faces(3), 0.35)]}
     ),
     "tiles_closer_than_reals": drawn({"random": [nearer(faces(i), 0.3) for i in range(3)], "reals": [faces(9)]}),
     "tiles_less_varied_than_reals": drawn(
