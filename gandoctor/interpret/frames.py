@@ -296,13 +296,15 @@ def _axis(
 ) -> Callable[[int | None], int]:
     """How the steps in the names of a stream lie on the run's axis.
 
-    Frames counted in epochs beside losses counted in iterations are stretched to the run's end.
+    Frames counted in epochs beside losses counted in iterations are stretched to the run's end: by their name,
+    or where three and more of them lie within its first twentieth.
     """
     last = max(steps, default=0)
     end = span[1] if span is not None else last
     counted = re.search(r"(?<![a-z])(epochs?|ep)(?![a-z])", name.lower()) is not None
+    early = counted or (len(steps) >= 3 and last < 0.05 * end)
     stretched = (
-        span is not None and last > 0 and (last > 1.2 * end or (counted and not epochs and last < 0.5 * end))
+        span is not None and last > 0 and (last > 1.2 * end or (early and not epochs and last < 0.5 * end))
     )
 
     def on_axis(step: int | None) -> int:
