@@ -11,7 +11,7 @@ wide pictures are thinned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -101,10 +101,15 @@ def find_layout(images: Sequence[Pixels]) -> Layout | None:
     if min(high, wide) < SMALLEST:
         return None
     planes = [_plane(image) for image in images]
-    axes = _by_lines(planes) or _by_margins(planes) or _by_figure(planes) or _by_seams(images, planes)
-    if axes is None:
+    lines = [_Lines(planes, axis) for axis in (0, 1)]
+    found = _by_lines(lines) or _by_margins(lines) or _by_figure(planes) or _by_seams(images, lines)
+    if found is None:
         return None
-    rows, cols, how = axes
+    rows, cols, how = found
+    gap = rows.gap if rows.gap is not None else cols.gap or 0
+    cut_off = rows.is_cut(high, gap) or cols.is_cut(wide, gap)
+    if how == "lines" and cut_off and _are_alike(planes, rows, cols):
+        return None  # the lines may be margins of the tiles, and nothing tells where these begin
     return Layout(rows.starts, cols.starts, rows.length, cols.length, how, _count(planes, rows, cols))
 
 
@@ -120,27 +125,20 @@ class _Axis:
         """Pixels between two tiles; None where there is only one."""
         return self.starts[1] - self.starts[0] - self.length if len(self.starts) > 1 else None
 
+    def is_cut(self, n: int, gap: int) -> bool:
+        """Whether an axis of n pixels begins or ends neither with a tile nor with a gap."""
+        return self.starts[0] not in (0, gap) or n - self.starts[-1] - self.length not in (0, gap)
+
 
 _Found: TypeAlias = tuple[_Axis, _Axis, str]
 
-_THINNED = 1200  # pixels across a line that are looked at
-
 
 def _plane(image: Pixels) -> Pixels:
-    """The mean of the channels, (h, w)."""
-    if image.shape[2] == 1:
+    """One level a pixel, (h, w): (R + 2 G + B) / 4, in bytes, or the only channel."""
+    if image.shape[2] < 3:
         return image[..., 0]
-    total = image[..., 0].astype(np.uint16)
-    for channel in range(1, image.shape[2]):
-        total += image[..., channel]
-    return (total // image.shape[2]).astype(np.uint8)
-
-
-def _thinned(image: Pixels, axis: int) -> Pixels:
-    """The picture with the axis first, (length, few, ...): across it, some 1,200 pixels at most."""
-    turned = image if axis == 0 else image.swapaxes(0, 1)
-    step = -(-turned.shape[1] // _THINNED)
-    return turned[:, :: step + (step > 1 and step % 2 == 0)]  # odd: in step with no power of two
+    red, green, blue = (image[..., channel] for channel in range(3))
+    return cast("Pixels", (red >> 2) + (green >> 1) + (blue >> 2))
 
 
 def _count(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> int:
@@ -159,9 +157,20 @@ def _count(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> int:
     return n - empty if empty < len(cols.starts) else n
 
 
+def _are_alike(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> bool:
+    """Whether nearly all tiles are the same, within a few levels."""
+    tiles = [
+        plane[top : top + rows.length, left : left + cols.length].astype(np.int16)
+        for plane in planes
+        for top in rows.starts
+        for left in cols.starts
+    ]
+    return float(np.mean([np.abs(tile - tiles[0]).mean() < 6 for tile in tiles])) > 0.9
+
+
 # --- lines of one colour --------------------------------------------------------------------------------
 
-_BLANK = 16  # levels of 255 by which a blank tile of a JPEG may be off
+_BLANK = 8  # levels of 255 by which a blank tile of a JPEG may be off
 _WIDEST = 16  # pixels of padding
 # What still counts as a line: the share of its pixels, and by how many levels they may be off. Lossless
 # padding is exact; the others are for JPEG, which rings at edges, and need more tiles to be believed.
@@ -169,37 +178,51 @@ _STRICTNESS = ((1.0, 0), (1.0, 16), (0.95, 16), (0.9, 32), (0.75, 40))
 _SOFT = 4  # tiles along an axis that lines which are not exact need
 
 
-def _by_lines(planes: Sequence[Pixels]) -> _Found | None:
+_THINNED = 400  # pixels of a line of which a share is asked for
+
+
+class _Lines:
+    """The lines along one axis of frames: their lowest and highest level (n,), and some of their pixels."""
+
+    def __init__(self, planes: Sequence[Pixels], axis: int) -> None:
+        self.low = np.min([plane.min(axis=1 - axis) for plane in planes], axis=0)
+        self.high = np.max([plane.max(axis=1 - axis) for plane in planes], axis=0)
+        thin = []
+        for plane in planes:
+            turned = plane if axis == 0 else plane.T
+            step = -(-turned.shape[1] // _THINNED)
+            thin.append(
+                turned[:, :: step + (step > 1 and step % 2 == 0)]
+            )  # odd: in step with no power of two
+        self._thin = np.concatenate(thin, axis=1)
+
+    def of(self, colour: int, share: float, near: int) -> Mask:
+        """Which lines have one colour, in that share of their pixels and so nearly, bool (n,)."""
+        if share == 1:
+            return cast("Mask", (self.low >= colour - near) & (self.high <= colour + near))
+        fits = (self._thin >= max(colour - near, 0)) & (self._thin <= min(colour + near, 255))
+        return cast("Mask", fits.mean(axis=1) >= share)
+
+
+def _by_lines(lines: Sequence[_Lines]) -> _Found | None:
     """Padding all around: bands between lines of one colour, all equally long and equally far apart."""
+    shape = tuple(len(one.low) for one in lines)
     for share, near in _STRICTNESS:
-        for colour in _line_colours(planes):
-            rows, cols = (_bands(_lines(planes, colour, axis, share, near)) for axis in (0, 1))
-            joined = rows and cols and _joined(rows, cols, planes[0].shape)
+        for colour in _line_colours(lines):
+            rows, cols = (_bands(one.of(colour, share, near)) for one in lines)
+            joined = rows and cols and _joined(rows, cols, shape)
             if joined and (near == 0 or max(len(axis.starts) for axis in joined) >= _SOFT):
                 return *joined, "lines"
     return None
 
 
-def _line_colours(planes: Sequence[Pixels]) -> list[int]:
+def _line_colours(lines: Sequence[_Lines]) -> list[int]:
     """Levels of lines that go from edge to edge, the most frequent first; then the usual padding."""
     counts = np.zeros(256, np.int64)
-    for plane in planes:
-        for axis in (0, 1):
-            thin = _thinned(plane, axis)
-            low, high = thin.min(axis=1), thin.max(axis=1)
-            counts += np.bincount(low[high - low <= 3], minlength=256)
+    for one in lines:
+        counts += np.bincount(one.low[one.high - one.low <= 3], minlength=256)
     found = [int(level) for level in np.argsort(-counts)[:3] if counts[level]]
     return list(dict.fromkeys([*found, 0, 255, 127]))
-
-
-def _lines(planes: Sequence[Pixels], colour: int, axis: int, share: float, near: int) -> Mask:
-    """Which rows (axis 0) or columns have one colour from edge to edge in every frame, bool (length,)."""
-    masks = []
-    for plane in planes:
-        thin = _thinned(plane, axis)
-        fits = (thin >= colour - near) & (thin <= colour + near)
-        masks.append(fits.all(axis=1) if share == 1 else fits.mean(axis=1) >= share)
-    return cast("Mask", np.logical_and.reduce(masks))
 
 
 def _runs(mask: Mask) -> npt.NDArray[np.intp]:
@@ -246,13 +269,16 @@ def _joined(rows: _Axis, cols: _Axis, shape: tuple[int, ...]) -> tuple[_Axis, _A
     """Both axes, where their gaps agree. A lone row or column must have the other axis's border, or none."""
     if rows.gap is not None and cols.gap is not None:
         return (rows, cols) if rows.gap == cols.gap else None
-    many, lone, length = (cols, rows, shape[0]) if rows.gap is None else (rows, cols, shape[1])
-    border, begin = lone.starts[0], many.starts[0]
-    end = (shape[1] if rows.gap is None else shape[0]) - many.starts[-1] - many.length
-    if many.gap is None or border not in (0, many.gap):
+    many, lone = (cols, rows) if rows.gap is None else (rows, cols)
+    n, across = (shape[0], shape[1]) if rows.gap is None else (shape[1], shape[0])
+    gap, border = many.gap, many.starts[0]
+    if gap is None or border not in (0, gap) or across - many.starts[-1] - many.length != border:
         return None
-    if not border == begin == end == length - border - lone.length:
+    period = lone.length + gap
+    if (n + gap - 2 * border) % period or (lone.starts[0] - border) % period:
         return None
+    lone = _Axis(tuple(range(border, n - lone.length + 1, period)), lone.length)  # others may be blank
+    rows, cols = (lone, many) if rows.gap is None else (many, lone)
     if border == 0 and len(many.starts) < 3 and lone.length != many.length:
         return None
     return rows, cols
@@ -261,15 +287,15 @@ def _joined(rows: _Axis, cols: _Axis, shape: tuple[int, ...]) -> tuple[_Axis, _A
 # --- margins of dark tiles on a dark ground -------------------------------------------------------------
 
 
-def _by_margins(planes: Sequence[Pixels]) -> _Found | None:
+def _by_margins(lines: Sequence[_Lines]) -> _Found | None:
     """Square tiles whose margins have the padding's colour, so that the padding itself does not show.
 
     All gaps must lie where no tile shows anything, and tiles, gaps and border must add up to the picture.
     """
-    high, wide = planes[0].shape
+    high, wide = (len(one.low) for one in lines)
     for near in (0, 24):
-        for colour in _line_colours(planes):
-            masks = [_lines(planes, colour, axis, 1.0, near) for axis in (0, 1)]
+        for colour in _line_colours(lines):
+            masks = [one.of(colour, 1.0, near) for one in lines]
             if not all(mask.any() and not mask.all() for mask in masks):
                 continue
             best = _finest(_fits(masks[0], masks[1]))
@@ -347,11 +373,12 @@ def _by_figure(planes: Sequence[Pixels]) -> _Found | None:
 
     Tiles are where lines are full; text and ticks fill little of a line.
     """
-    plane = np.stack(planes)
-    ground = int(plane[0, 0, 0])
-    content = np.abs(plane.astype(np.int16) - ground) > 12
-    if content[:, [0, -1]].any() or content[:, :, [0, -1]].any():
+    ground = int(planes[0][0, 0])
+    edges = [edge for plane in planes for edge in (plane[0], plane[-1], plane[:, 0], plane[:, -1])]
+    if any(np.abs(edge.astype(np.int16) - ground).max() > 12 for edge in edges):
         return None
+    plane = np.stack(planes)
+    content = np.abs(plane.astype(np.int16) - ground) > 12
     content = content.any(axis=0)
     axes = []
     for axis in (0, 1):
@@ -394,7 +421,7 @@ _ACROSS = 320  # pixels across the axis that are looked at
 _MOST = 32  # tiles along an axis of a picture that may be one
 
 
-def _by_seams(images: Sequence[Pixels], planes: Sequence[Pixels]) -> _Found | None:
+def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | None:
     """No padding: between tiles, what is next to each other does not continue.
 
     Either the seams stand out over all other lines, or the tiles are one picture over and over; one
@@ -416,17 +443,16 @@ def _by_seams(images: Sequence[Pixels], planes: Sequence[Pixels]) -> _Found | No
     if rows is None or cols is None:
         return None
     if len(rows.starts) == len(cols.starts) == 1:
-        if any(_has_inner_lines(plane, axis) for plane in planes for axis in (0, 1)):
+        if any(_has_inner_lines(one) for one in lines):
             return None
         return rows, cols, "single"
     return rows, cols, "seams"
 
 
-def _has_inner_lines(plane: Pixels, axis: int) -> bool:
+def _has_inner_lines(lines: _Lines) -> bool:
     """Whether lines of one colour from edge to edge part a picture's content into what could be tiles."""
-    thin = _thinned(plane, axis)
-    bands = _runs(thin.max(axis=1) != thin.min(axis=1))
-    return bool(((bands[:, 1] - bands[:, 0]) >= SMALLEST).sum() != 1)
+    bands = _runs(lines.low != lines.high)
+    return bool(((bands[:, 1] - bands[:, 0]) >= SMALLEST).sum() > 1)
 
 
 def _sampled(image: Pixels, axis: int) -> npt.NDArray[np.float32]:
@@ -462,8 +488,8 @@ class _Candidate:
     @property
     def sure(self) -> bool:
         """Whether these are seams if any are."""
-        clear = self.above >= 0.95 and self.rise >= 0.3 and self.effect >= 4 and self.foreign >= 0.75
-        return clear or (self.above >= 0.98 and self.rise >= 1 and self.effect >= 8 and self.foreign >= 0.5)
+        clear = self.above >= 0.93 and self.rise >= 0.3 and self.effect >= 3.5 and self.foreign >= 0.7
+        return clear or (self.above >= 0.98 and self.rise >= 1 and self.effect >= 6 and self.foreign >= 0.5)
 
     @property
     def likely(self) -> bool:
@@ -493,13 +519,16 @@ class _SeamAxis:
         repeating = [one for one in self._seen if one.repeats]
         if repeating and all(one.rest > 0.4 for one in self._seen if one.length < repeating[0].length):
             return self._tiles(repeating[0].length)
-        sure = sorted((one for one in self._seen if one.sure), key=lambda one: -one.effect)
+        sure = [one for one in self._seen if one.sure]
         if sure:
-            best = sure[0]
-            rival = len(sure) > 1 and sure[1].effect > 0.85 * best.effect
-            finer = [one for one in self._seen if one.length < best.length and best.length % one.length == 0]
-            if rival or any(one.foreign >= 0.75 and one.above >= 0.6 for one in finer):
+            apart = sorted((one for one in sure if self._is_whole(one.length)), key=lambda one: -one.effect)
+            if not apart or (len(apart) > 1 and apart[1].effect > 0.85 * apart[0].effect):
                 return None
+            best = apart[0]
+            if best.length <= _TEXTURE and any(
+                one.length > best.length and one.effect > 0.8 * best.effect for one in sure
+            ):
+                return None  # the finer lines may be JPEG's blocks
             return self._tiles(best.length)
         if any(one.foreign >= 0.5 and one.above >= 0.8 for one in self._seen):
             return None
@@ -512,7 +541,7 @@ class _SeamAxis:
             return None if likely else self._tiles(length)
         own = next((one for one in self._seen if one.length == length), None)
         if own is not None:
-            best = own.effect >= max(one.effect for one in self._seen)
+            best = own.effect >= max(one.effect for one in self._seen if one.likely or one is own)
             return self._tiles(length) if own.likely and best else None
         _, first = self._folded(length)
         cut = self._candidate(length, first) if length <= self.n // 2 else None
@@ -534,6 +563,25 @@ class _SeamAxis:
         foreign, contrast, rest = (float(np.mean([one[i] for one in found])) for i in range(3))
         return _Candidate(length, effect, rise, above, foreign, contrast, rest)
 
+    def _is_whole(self, length: int) -> bool:
+        """Whether tiles of this length are neither parts of larger ones (JPEG's blocks) nor hold several."""
+        others = [one.length for one in self._seen]
+        wider = (other for other in others if other > length and other % length == 0)
+        finer = (other for other in others if other < length and length % other == 0)
+        return all(self._between(other, length, 0.7, 0.5) for other in wider) and not any(
+            self._between(length, other, 0.9, 0.6) for other in finer
+        )
+
+    def _between(self, wide: int, fine: int, above: float, foreign: float) -> bool:
+        """Whether the lines that only the finer of two layouts has are seams."""
+        at = np.arange(fine, self.n, fine)
+        extra = at[at % wide != 0]
+        scales = [scale for scale in _SCALES if fine >= 4 * scale]
+        seen = max(_standing(self._jumps[scale], extra - 1, scale, at - 1)[2] for scale in scales)
+        begins = np.concatenate([[0], extra])
+        shares = [_share(frame, begins, fine)[0] for frame in self._frames]
+        return seen >= above and float(np.mean(shares)) >= foreign
+
     def _cut_tiles(self) -> _Axis | None:
         """Tiles of a picture of which edges are cut away: their length need not divide the axis's."""
         options = [(*self._folded(length), length) for length in range(SMALLEST, self.n // 3 + 1)]
@@ -547,6 +595,8 @@ class _SeamAxis:
     def _folded(self, length: int) -> tuple[float, int]:
         """Where tiles of this length must begin for their seams to stand out most: that effect, first row."""
         jumps = self._jumps[1]
+        if not np.isfinite(jumps).any():
+            return 0.0, 0
         table = jumps[: len(jumps) // length * length].reshape(-1, length)
         seen = np.isfinite(table)
         means = np.where(seen, table, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -563,17 +613,22 @@ class _SeamAxis:
             at = np.rint(np.arange(1, count) * self.n / count).astype(np.intp)
             found = [_continues(frame, at, self.n // count) for frame in self._frames]
             share, contrast = (float(np.mean([one[i] for one in found])) for i in range(2))
-            proved = (share < 0.5 and contrast >= 4) or (share < 0.2 and contrast >= 1)
+            proved = (share < 0.6 and contrast >= 4) or (share < 0.2 and contrast >= 1)
             if not (proved or (plain and contrast < 4)):
                 return False
         return True
 
 
-def _standing(jumps: Profile, at: npt.NDArray[np.intp], scale: int) -> tuple[float, float, float]:
-    """Effect, rise and share above (see `_Candidate`) of jumps after rows `at`; lines beside them left out."""
+def _standing(
+    jumps: Profile, at: npt.NDArray[np.intp], scale: int, aside: npt.NDArray[np.intp] | None = None
+) -> tuple[float, float, float]:
+    """Effect, rise and share above (see `_Candidate`) of jumps after rows `at`.
+
+    Lines near `at` and near `aside` are not compared with.
+    """
     near = np.zeros(len(jumps), np.bool_)
     for off in range(-scale, scale + 1):
-        beside = at + off
+        beside = (at if aside is None else aside) + off
         near[beside[(beside >= 0) & (beside < len(jumps))]] = True
     others = np.sort(jumps[~near & np.isfinite(jumps)])
     own = jumps[at][np.isfinite(jumps[at])]
@@ -591,25 +646,29 @@ def _foreign(frame: npt.NDArray[np.float32], length: int, first: int) -> tuple[f
     in means of several rows, in which it does not.
     """
     n = len(frame)
-    at = np.arange(first + length, n, length)
-    begins = np.concatenate([[first], at])
-    share, contrast = _meeting(frame[at - 1, :, 0], frame[begins, :, 0])
+    share, contrast = _share(frame, np.arange(first, n, length), length)
     whole = (n - first) // length
     coarse = frame[first : first + whole * length].mean(axis=2)
     tiles = coarse.reshape(whole, length, *coarse.shape[1:])
     own = tiles - tiles.mean(axis=0)
     spread = float(np.abs(coarse - coarse.mean(axis=(0, 1))).mean())
     rest = float(np.abs(own).mean()) / spread if spread >= 2 and whole > 1 else 1.0
+    if length <= _TEXTURE:
+        fine = frame[first : first + whole * length, :, 0].reshape(whole, length, *frame[0, :, 0].shape)
+        fine = fine - fine.mean(axis=0)
+        share = min(share, _meeting(fine[:-1, -1], fine[:, 0])[0])
+    return share, contrast, rest
+
+
+def _share(frame: npt.NDArray[np.float32], begins: npt.NDArray[np.intp], length: int) -> tuple[float, float]:
+    """Share and contrast (see `_Candidate`) at the rows where tiles of one length begin, the first aside."""
+    share, contrast = _meeting(frame[begins[1:] - 1, :, 0], frame[begins, :, 0])
     if length > _TEXTURE:
         rows = 8 if length >= 32 else 4
         means = _row_means(frame, rows)
         begins = begins[begins < len(means)]
-        other = _meeting(means[begins[1:] - rows], means[begins])[0]
-    else:
-        fine = frame[first : first + whole * length, :, 0].reshape(whole, length, *frame[0, :, 0].shape)
-        fine = fine - fine.mean(axis=0)
-        other = _meeting(fine[:-1, -1], fine[:, 0])[0]
-    return min(share, other), contrast, rest
+        share = min(share, _meeting(means[begins[1:] - rows], means[begins])[0])
+    return share, contrast
 
 
 def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> tuple[float, float]:
@@ -642,19 +701,24 @@ def _continues(frame: npt.NDArray[np.float32], at: npt.NDArray[np.intp], length:
 
 
 def _breaks(frame: npt.NDArray[np.float32]) -> bool:
-    """Whether a picture breaks off anywhere: rows that meet differ as rows far from each other do."""
+    """Whether a picture breaks off anywhere: rows that meet differ as rows far from each other do.
+
+    A seam goes from edge to edge, so that the median over the pixels of a row counts.
+    """
     n = len(frame)
-    broken = False
+    if n < 2 * SMALLEST:
+        return False
     for rows in (1, 4, 8):
         at = np.arange(2 * rows, n - 2 * rows + 1)
-        if n < 4 * rows or len(at) == 0:
+        if len(at) < 2:
             continue
         means = _row_means(frame, rows)
-        far = np.mean([np.abs(means - np.roll(means, n // part, axis=0)).mean() for part in (2, 3, 5)])
-        broken = float(_surprise(means, at, rows).max()) >= 0.6 * float(far)
-        if not broken:
-            break
-    return broken
+        far = [
+            np.median(np.abs(means - np.roll(means, n // part, axis=0)), axis=(1, 2)) for part in (2, 3, 5)
+        ]
+        if float(_surprise(means, at, rows, np.median).max()) < 0.6 * float(np.mean(far)):
+            return False
+    return True
 
 
 def _row_means(frame: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
@@ -664,12 +728,21 @@ def _row_means(frame: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.floa
     return cast("npt.NDArray[np.float32]", (summed[rows:] - summed[:-rows]) / rows)
 
 
-def _surprise(means: npt.NDArray[np.float32], at: npt.NDArray[np.intp], rows: int) -> Profile:
-    """How far the rows from `at` on differ from those before, or from what their trend makes one expect."""
+def _surprise(
+    means: npt.NDArray[np.float32],
+    at: npt.NDArray[np.intp],
+    rows: int,
+    over: Callable[..., npt.NDArray[np.float32]] = np.mean,
+) -> npt.NDArray[np.float32]:
+    """How far the rows from `at` on differ from those before, or from what their trend makes one expect.
+
+    over: the mean or the median over the pixels of a row. Returns (k,).
+    """
     jump = means[at] - means[at - rows]
     last = len(means) - 1
     trend = (means[np.minimum(at + rows, last)] - means[at] + means[at - rows] - means[at - 2 * rows]) / 2
-    return cast("Profile", np.minimum(np.abs(jump).mean(axis=(1, 2)), np.abs(jump - trend).mean(axis=(1, 2))))
+    plain, bent = over(np.abs(jump), axis=(1, 2)), over(np.abs(jump - trend), axis=(1, 2))
+    return np.minimum(plain, bent)
 
 
 def _jumps(frames: Sequence[npt.NDArray[np.float32]], scale: int) -> Profile:
