@@ -63,12 +63,11 @@ class Batch:
 
     def pixels(self) -> Pixels:
         """Images as uint8 (n, h, w, c): values in [-1, 1], [0, 1] or [0, 255], whichever holds them; NaN is 0."""
-        low, high = np.nanmin(self.values, initial=0.0), np.nanmax(self.values, initial=0.0)
-        if high > 2:
-            scaled = self.values
-        else:
-            scaled = self.values * 255 if low >= -0.01 else (self.values + 1) * 127.5
-        return np.clip(np.rint(np.nan_to_num(scaled)), 0, 255).astype(np.uint8)
+        low = np.nanmin(self.values, initial=0.0)
+        values = self.values
+        if np.nanmax(values, initial=0.0) <= 2:
+            values = values * 255 if low >= -0.01 else (values + 1) * 127.5
+        return np.clip(np.rint(np.nan_to_num(values)), 0, 255).astype(np.uint8)
 
 
 def is_batch(image: ImageGrid) -> bool:
@@ -133,22 +132,25 @@ def _opened(image: ImageGrid) -> Iterator[Image.Image]:
 def _bytes_of(image: ImageGrid) -> Iterator[IO[bytes]]:
     """The encoded bytes of a picture: its file, or its part of a file."""
     try:
-        with image.source.open("rb") as file:
-            if image.length is None:
-                size = image.source.stat().st_size
-                if size == 0:
-                    raise Unreadable("", "an empty file")
-                if size > MAX_ENCODED:
-                    raise Unreadable("", f"{size:,} bytes, of which we read at most {MAX_ENCODED:,}")
-                yield file
-                return
-            file.seek(image.offset)
-            data = file.read(min(image.length, MAX_ENCODED))
+        file = image.source.open("rb")
     except OSError as fault:
-        raise Unreadable(_place(image), fault.strerror or str(fault)) from None
-    if len(data) < image.length:
-        raise Unreadable(_place(image), f"{len(data):,} bytes of a picture that should have {image.length:,}")
-    yield io.BytesIO(data)
+        raise Unreadable("", fault.strerror or str(fault)) from None
+    with file:
+        if image.length is None:
+            size = file.seek(0, 2)
+            if size == 0:
+                raise Unreadable("", "an empty file")
+            if size > MAX_ENCODED:
+                raise Unreadable("", f"{size:,} bytes, of which we read at most {MAX_ENCODED:,}")
+            file.seek(0)
+            yield file
+            return
+        file.seek(image.offset)
+        data = file.read(min(image.length, MAX_ENCODED))
+        if len(data) < image.length:
+            message = f"{len(data):,} bytes of a picture that should have {image.length:,}"
+            raise Unreadable(_place(image), message)
+        yield io.BytesIO(data)
 
 
 def _to_bytes(picture: Image.Image, notes: list[str]) -> Pixels:
