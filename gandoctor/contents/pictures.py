@@ -106,7 +106,7 @@ def read_picture(image: ImageGrid) -> Picture:
 @contextmanager
 def _opened(image: ImageGrid) -> Iterator[Image.Image]:
     """The picture, its header read; what goes wrong with it, here or in the body, is Unreadable."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings(), _bytes_of(image) as file:
@@ -119,7 +119,7 @@ def _opened(image: ImageGrid) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError:
         raise Unreadable(_place(image), f"more than the {MAX_PIXELS:,} pixels that we decode") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise Unreadable(_place(image), f"no {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} picture") from None
     except MemoryError:
         raise Unreadable(_place(image), "too large for the memory at hand") from None

@@ -379,7 +379,7 @@ def _by_figure(planes: Sequence[Pixels]) -> _Found | None:
         return None
     plane = np.stack(planes)
     content = np.abs(plane.astype(np.int16) - ground) > 12
-    content = content.any(axis=0)
+    content = np.logical_or.reduce(content)
     axes = []
     for axis in (0, 1):
         filled = content.sum(axis=1 - axis)
@@ -611,7 +611,7 @@ class _SeamAxis:
             return False
         for count in range(2, min(_MOST, self.n // SMALLEST) + 1):
             at = np.rint(np.arange(1, count) * self.n / count).astype(np.intp)
-            found = [_continues(frame, at, self.n // count) for frame in self._frames]
+            found = [_continues(frame, at) for frame in self._frames]
             share, contrast = (float(np.mean([one[i] for one in found])) for i in range(2))
             proved = (share < 0.6 and contrast >= 4) or (share < 0.2 and contrast >= 1)
             if not (proved or (plain and contrast < 4)):
@@ -684,20 +684,21 @@ def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> 
     return met / max(other, 1e-6), other
 
 
-def _continues(frame: npt.NDArray[np.float32], at: npt.NDArray[np.intp], length: int) -> tuple[float, float]:
+def _continues(frame: npt.NDArray[np.float32], at: npt.NDArray[np.intp]) -> tuple[float, float]:
     """As `_meeting` for a picture cut before rows `at`, or one row off: the least smooth counts.
 
-    Where there is room, means of eight rows are compared too, in which no texture shows.
+    Where there is room, means of several rows are compared too, in which no texture shows.
     """
     found = []
     for rows in (1, 4, 8):
-        if length < 3 * rows:
+        inner = at[(at > 2 * rows) & (at < len(frame) - 2 * rows)]
+        if len(inner) == 0:
             continue
         means = _row_means(frame, rows)
-        met = max(float(_surprise(means, at + off, rows).mean()) for off in (-1, 0, 1))
-        other = _meeting(means[at - rows], means[np.concatenate([[0], at])])[1]
+        met = max(float(_surprise(means, inner + off, rows).mean()) for off in (-1, 0, 1))
+        other = _meeting(means[inner - rows], means[np.concatenate([[0], inner])])[1]
         found.append((met / max(other, 1e-6), other))
-    return min(found)
+    return min(found, default=(1.0, 0.0))
 
 
 def _breaks(frame: npt.NDArray[np.float32]) -> bool:
