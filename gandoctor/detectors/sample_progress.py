@@ -35,7 +35,7 @@ def grid_never_changes(view: RunView, limits: Limits) -> Iterator[Finding]:
     if most <= bound.value:
         held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
         yield finding_from(view, "GD204", held, "change of the fixed-noise grid / distance of two tiles", most,
-                           bound, "0", severe=most == 0, network="G")  # fmt: skip
+                           bound, severe=most == 0, network="G", grid=_ends(held))  # fmt: skip
 
 
 @detector("GD104", needs=(FIXED_GRIDS,), min_points=4)
@@ -59,7 +59,7 @@ def grid_stopped_changing(view: RunView, limits: Limits) -> Iterator[Finding]:
     held = Held(looks[at][0], looks[at - 1][0], looks[-1][0], last)
     value = max(features.moved(look, last) for _, look in looks[at:-1])
     yield finding_from(view, "GD104", held, "change of the fixed-noise grid / distance of two tiles", value, bound,
-                       "0", signal=held.last.file.name)  # fmt: skip
+                       signal=stream.name, grid=_ends(held))  # fmt: skip
 
 
 @detector("GD102", needs=(FRAMES,), min_points=3)
@@ -83,6 +83,11 @@ def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
         if np.isfinite(value) and value >= bound.value:
             held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
             yield finding_from(view, "GD102", held, "way between frames / spread within them", value, bound)
+
+
+def _ends(held: Held) -> str:
+    """The first and the last frame, to be laid side by side."""
+    return f"{held.first.file.name} = {held.last.file.name}"
 
 
 def _short(view: RunView, first: int, last: int) -> bool:

@@ -17,6 +17,7 @@ from gandoctor.stats import Mask
 from gandoctor.thresholds import Limits
 
 _SPECTRAL = 16  # pixels a tile needs to have a texture
+_FEWEST = 8  # tiles over which spectra and shares mean something; lone pictures may be anything
 _LONG = 6  # tiles of a strip on which a jump can be told from a step
 
 
@@ -32,10 +33,11 @@ def lattice_of_up_sampling(view: RunView, limits: Limits) -> Iterator[Finding | 
     seen = False
     for stream in view.frames.samples():
         last = stream.last()
-        seen = seen or (last is not None and np.isfinite(last[1].lattice))
+        seen = seen or (last is not None and len(last[1]) >= _FEWEST and bool(np.isfinite(last[1].lattice)))
 
         def ill(look: Look, _frame: Frame) -> bool:
-            return look.lattice - 3 * real >= lattice.value and look.peak >= peak.value
+            clear = look.lattice - 3 * real >= lattice.value and look.peak >= peak.value
+            return clear and len(look) >= _FEWEST
 
         held = stream.since(ill)
         if held is not None:
@@ -57,10 +59,10 @@ def pixels_of_noise(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     seen = False
     for stream in view.frames.samples():
         last = stream.last()
-        seen = seen or (last is not None and last[1].side >= _SPECTRAL)
+        seen = seen or (last is not None and len(last[1]) >= _FEWEST and last[1].side >= _SPECTRAL)
 
         def ill(look: Look, _frame: Frame) -> bool:
-            return not rough_data and look.side >= _SPECTRAL and _rough(look, smooth.value) >= share.value
+            return not rough_data and len(look) >= _FEWEST and _rough(look, smooth.value) >= share.value
 
         held = stream.since(ill)
         if held is not None:
@@ -81,10 +83,10 @@ def tiles_of_one_colour(view: RunView, limits: Limits) -> Iterator[Finding | Not
     seen = False
     for stream in view.frames.samples():
         last = stream.last()
-        seen = seen or last is not None
+        seen = seen or (last is not None and len(last[1]) >= _FEWEST)
 
         def ill(look: Look, _frame: Frame) -> bool:
-            return len(look) > 0 and float(look.blank.mean()) >= bound.value
+            return len(look) >= _FEWEST and float(look.blank.mean()) >= bound.value
 
         held = stream.since(ill)
         if held is not None:
@@ -126,7 +128,10 @@ def strips_that_jump(view: RunView, limits: Limits) -> Iterator[Finding | NotExa
 
 @detector("GD702", needs=(FRAMES, REAL_GRIDS), min_points=1)
 def reals_of_another_range(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report samples that to the end keep to another range than the reals, or have red and blue swapped."""
+    """Report samples that to the end keep to another range than the reals, or have red and blue swapped.
+
+    Only samples with half of the reals' contrast: black or white ones are GD503.
+    """
     apart, swapped = limits["apart"], limits["swapped"]
     reals = [look for look in _reals(view) if len(look.level)]
     streams = [s for s in view.frames.samples() if (last := s.last()) is not None and len(last[1].level)]
@@ -137,7 +142,10 @@ def reals_of_another_range(view: RunView, limits: Limits) -> Iterator[Finding | 
     for stream in streams:
 
         def off(look: Look, _frame: Frame) -> bool:
-            return len(look.level) == len(real.level) and _apart(look, real) >= apart.value
+            same_kind = (
+                len(look.level) == len(real.level) and look.contrast.mean() >= 0.5 * real.contrast.mean()
+            )
+            return bool(same_kind) and _apart(look, real) >= apart.value
 
         def turned(look: Look, _frame: Frame) -> bool:
             return _turned(look, real) >= swapped.value

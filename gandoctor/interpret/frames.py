@@ -40,7 +40,7 @@ class Shows(StrEnum):
 
 
 _NAMES: Sequence[tuple[str, Shows]] = (
-    (r"spec(?:tro\w*)?|mels?|attn|attention|align\w*|heat\w*|figures?|hist\w*|masks?|grads?|weights?|filters?",
+    (r"init|initial|spec(?:tro\w*)?|mels?|attn|attention|align\w*|heat\w*|figures?|hist\w*|masks?|grads?|weights?|filters?",
      Shows.OTHER),
     (r"recon\w*|rec|cycle?|cyc|compar\w*|pairs?|inputs?|source|cond\w*|translat\w*|idt|[ab](?:to|2)[ab]", Shows.PAIRS),
     (r"interp\w*|s?lerp|walks?|travers\w*|morph\w*", Shows.INTERPOLATION),
@@ -64,6 +64,9 @@ def shows(name: str) -> Shows:
                 return Shows.NOISE if re.search("train|batch", said) else Shows.PAIRS
             return what
     return Shows.NOISE
+
+
+_OF_NOISE = (Shows.RANDOM, Shows.NOISE, Shows.FIXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +281,10 @@ def frames_of(
             key=lambda frame: (frame.step, str(frame.file)),
         )
         streams.append(Stream(name, what, tuple(frames), opened))
+    lone = {one.name for one in streams if one.shows in _OF_NOISE and one.frames[0].pictures[0].step is None}
+    if any(one.shows in _OF_NOISE and one.name not in lone for one in streams):
+        # Beside frames with steps, a picture without one is of no known time.
+        streams = [one for one in streams if one.name not in lone]
     return Frames(tuple(sorted(streams, key=lambda one: (-len(one), one.name))))
 
 

@@ -81,8 +81,8 @@ def unit_of(diagnosis: Diagnosis) -> str:
 
 
 def span_of(diagnosis: Diagnosis) -> tuple[int, int]:
-    """First and last step of the run's log."""
-    spans = [view.span for view in diagnosis.views if view.series]
+    """First and last step of the run's log, or of its samples where there is no log."""
+    spans = [view.span for view in diagnosis.views if view.series or view.run.images]
     return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else (0, 0)
 
 

@@ -137,6 +137,14 @@ def test_points_at_the_corners_of_a_tanh() -> None:
     assert blank(drawn({"random": [ring(i) for i in range(3)]})) == []
 
 
+def test_lone_pictures_tell_nothing() -> None:
+    """A data set beside the log, one picture a file: black masks, textures, noise."""
+    for pictures in ([BLACK[:1]] * 3, [woven(i)[:1] for i in range(3)], [rough(i)[:1] for i in range(3)]):
+        run = drawn({"mask": pictures})
+        for look in (lattice, noise, blank):
+            assert refusal(look(run))[0] == "not-examinable"
+
+
 # --- interpolations
 
 

@@ -22,7 +22,7 @@ from tests.runs import level, make_run, view_of
         ("GAN Interpolations", Shows.INTERPOLATION), ("slerp", Shows.INTERPOLATION), ("reals", Shows.REAL),
         ("real", Shows.REAL), ("gt/y", Shows.REAL), ("real_A_fake_B", Shows.PAIRS), ("GAN Reconstructions", Shows.PAIRS),
         ("trainSamples", Shows.NOISE), ("generated/y_hat_spec", Shows.OTHER), ("attention", Shows.OTHER),
-        ("cycleA", Shows.PAIRS), ("realistic", Shows.NOISE),
+        ("cycleA", Shows.PAIRS), ("fakes_init", Shows.OTHER), ("realistic", Shows.NOISE),
     ],
 )  # fmt: skip
 def test_names(name: str, what: Shows) -> None:
@@ -139,3 +139,14 @@ def test_one_pair_has_the_samples() -> None:
     from gandoctor.interpret.view import views_of
 
     assert [len(view.frames) for view in views_of(run)] == [1, 0]
+
+
+def test_a_picture_without_a_step_speaks_only_alone() -> None:
+    run = drawn({"random": [scenes(i) for i in range(3)]})
+    run.images.append(save("overview", None, nearer(faces(0), 0.0)))
+    run.images.append(save("fakes_init", None, nearer(faces(0), 0.0)))
+    assert [stream.name for stream in view_of(run).frames.samples()] == ["random"]
+    assert {stream.name for stream in view_of(run).frames.streams} == {"random", "fakes_init"}
+    lone = drawn({})
+    lone.images = [save("overview", None, scenes(0))]
+    assert [frame.step for frame in view_of(lone).frames.streams[0].frames] == [20_000]

@@ -139,8 +139,9 @@ def test_frames_add_up() -> None:
     assert np.array_equal(found[2].tiles, cut(frames[2], found[0].layout))
 
 
-def test_a_blank_frame_takes_nothing_away() -> None:
-    good = laid(grids.natural, 4, 8, 32, 2).image
+@pytest.mark.parametrize("gap", [0, 2])
+def test_a_blank_frame_takes_nothing_away(gap: int) -> None:
+    good = laid(grids.natural, 4, 8, 32, gap).image
     layout = find_layout([good, np.zeros_like(good)])
     assert layout is not None
     assert (layout.rows, layout.cols, layout.height) == (4, 8, 32)
