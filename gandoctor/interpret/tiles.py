@@ -107,27 +107,28 @@ def find_layout(images: Sequence[Pixels]) -> Layout | None:
         return None
     rows, cols, how = found
     gap = rows.gap if rows.gap is not None else cols.gap or 0
-    cut_off = rows.is_cut(high, gap) or cols.is_cut(wide, gap)
-    if how == "lines" and cut_off and _are_alike(planes, rows, cols):
+    edges = {rows.starts[0], cols.starts[0], high - rows.starts[-1] - rows.length}
+    edges.add(wide - cols.starts[-1] - cols.length)
+    if how == "lines" and edges not in ({0}, {gap}) and _are_alike(planes, rows, cols):
         return None  # the lines may be margins of the tiles, and nothing tells where these begin
     return Layout(rows.starts, cols.starts, rows.length, cols.length, how, _count(planes, rows, cols))
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """The tiles along one axis: the first pixel of each, and their length."""
+    """The tiles along one axis: the first pixel of each, and their length.
+
+    apart: pixels between the only whole tile and those that are cut, if any.
+    """
 
     starts: tuple[int, ...]
     length: int
+    apart: int | None = None
 
     @property
     def gap(self) -> int | None:
         """Pixels between two tiles; None where there is only one."""
-        return self.starts[1] - self.starts[0] - self.length if len(self.starts) > 1 else None
-
-    def is_cut(self, n: int, gap: int) -> bool:
-        """Whether an axis of n pixels begins or ends neither with a tile nor with a gap."""
-        return self.starts[0] not in (0, gap) or n - self.starts[-1] - self.length not in (0, gap)
+        return self.starts[1] - self.starts[0] - self.length if len(self.starts) > 1 else self.apart
 
 
 _Found: TypeAlias = tuple[_Axis, _Axis, str]
@@ -203,6 +204,19 @@ class _Lines:
         fits = (self._thin >= max(colour - near, 0)) & (self._thin <= min(colour + near, 255))
         return cast("Mask", fits.mean(axis=1) >= share)
 
+    def are_plain(self, axis: _Axis) -> bool:
+        """Whether where tiles meet, the lines on one side of all seams are nearly of one colour, unlike others."""
+        seams = np.array(axis.starts[1:])
+        if len(seams) == 0:
+            return False
+        usual = _evenness(self._thin[np.linspace(0, len(self._thin) - 1, 100).astype(np.intp)])
+        return any(_evenness(self._thin[seams + off]) > max(0.85, (1 + usual) / 2) for off in (-1, 0))
+
+
+def _evenness(lines: Pixels) -> float:
+    """The share of pixels that are near the median of all, (k, m)."""
+    return float((np.abs(lines - np.median(lines)) <= 24).mean())
+
 
 def _by_lines(lines: Sequence[_Lines]) -> _Found | None:
     """Padding all around: bands between lines of one colour, all equally long and equally far apart."""
@@ -244,7 +258,10 @@ def _bands(lines: Mask) -> _Axis | None:
         return None
     whole = bands[lengths == length]
     if len(whole) == 1:
-        return _Axis((int(whole[0, 0]),), length) if len(bands) == 1 else None
+        gaps = {int(gap) for gap in bands[1:, 0] - bands[:-1, 1]}
+        if len(gaps) > 1 or max(gaps, default=0) > max(_WIDEST, length // 2):
+            return None
+        return _Axis((int(whole[0, 0]),), length, *gaps)
     steps = np.diff(whole[:, 0])
     period = int(steps.min())
     if (steps % period).any() or period - length > max(_WIDEST, length // 2):
@@ -397,6 +414,20 @@ def _by_figure(planes: Sequence[Pixels]) -> _Found | None:
     cells = [content[top : top + height, left : left + width].mean() for top in tops for left in lefts]
     if np.mean(np.array(cells) >= 0.5) < 0.5:  # curves on white are no samples
         return None
+    sides = [
+        content[edge, left : left + width]
+        for top in tops
+        for edge in (top, top + height - 1)
+        for left in lefts
+    ]
+    sides += [
+        content[top : top + height, edge]
+        for left in lefts
+        for edge in (left, left + width - 1)
+        for top in tops
+    ]
+    if np.mean([side.mean() for side in sides]) < 0.7:  # what stands there is not rectangular
+        return None
     edge = min(_frame(plane, tops, lefts, height, width), (min(height, width) - SMALLEST) // 2)
     rows = _Axis(tuple(int(top) + edge for top in tops), height - 2 * edge)
     cols = _Axis(tuple(int(left) + edge for left in lefts), width - 2 * edge)
@@ -446,6 +477,10 @@ def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | Non
         if any(_has_inner_lines(one) for one in lines):
             return None
         return rows, cols, "single"
+    if {rows.starts[0], cols.starts[0], high % rows.length, wide % cols.length} != {0} and any(
+        one.are_plain(axis) for one, axis in zip(lines, (rows, cols), strict=True)
+    ):
+        return None  # padding, whose edges are seams, too
     return rows, cols, "seams"
 
 
@@ -474,7 +509,7 @@ class _Candidate:
     effect: mean log jump at its seams over that at other lines, in standard errors; rise: the same not
     scaled; above: the share of other lines below a seam. foreign: how far rows that meet at a seam differ,
     as a share of the difference between rows of unrelated tiles: 1 between tiles, near 0 within one.
-    contrast: that difference, in levels. rest: what is left of the picture without the mean tile, as a share.
+    rest: what is left of the picture without the mean tile, as a share.
     """
 
     length: int
@@ -482,12 +517,13 @@ class _Candidate:
     rise: float
     above: float
     foreign: float
-    contrast: float
     rest: float
 
     @property
     def sure(self) -> bool:
         """Whether these are seams if any are."""
+        if self.length <= _TEXTURE and self.rest < 0.12:
+            return False  # a texture, or tiles all alike
         clear = self.above >= 0.93 and self.rise >= 0.3 and self.effect >= 3.5 and self.foreign >= 0.7
         return clear or (self.above >= 0.98 and self.rise >= 1 and self.effect >= 6 and self.foreign >= 0.5)
 
@@ -525,10 +561,12 @@ class _SeamAxis:
             if not apart or (len(apart) > 1 and apart[1].effect > 0.85 * apart[0].effect):
                 return None
             best = apart[0]
-            if best.length <= _TEXTURE and any(
+            clearer = any(one.length > _TEXTURE and one.effect > 1.2 * best.effect for one in sure)
+            blocks = best.length <= _TEXTURE and any(  # the finer lines may be JPEG's blocks
                 one.length > best.length and one.effect > 0.8 * best.effect for one in sure
-            ):
-                return None  # the finer lines may be JPEG's blocks
+            )
+            if clearer or blocks:
+                return None
             return self._tiles(best.length)
         if any(one.foreign >= 0.5 and one.above >= 0.8 for one in self._seen):
             return None
@@ -559,28 +597,36 @@ class _SeamAxis:
         at = np.arange(first or length, self.n, length)
         options = [_standing(self._jumps[scale], at - 1, scale) for scale in _SCALES if length >= 4 * scale]
         effect, rise, above = max(options, key=lambda one: (one[2] >= 0.95, one[0]))
-        found = [_foreign(frame, length, first) for frame in self._frames]
-        foreign, contrast, rest = (float(np.mean([one[i] for one in found])) for i in range(3))
-        return _Candidate(length, effect, rise, above, foreign, contrast, rest)
+        foreign, _ = _pooled([_foreign(frame, length, first) for frame in self._frames])
+        rest = float(np.mean([_rest(frame, length, first) for frame in self._frames]))
+        return _Candidate(length, effect, rise, above, foreign, rest)
 
     def _is_whole(self, length: int) -> bool:
         """Whether tiles of this length are neither parts of larger ones (JPEG's blocks) nor hold several."""
         others = [one.length for one in self._seen]
-        wider = (other for other in others if other > length and other % length == 0)
-        finer = (other for other in others if other < length and length % other == 0)
-        return all(self._between(other, length, 0.7, 0.5) for other in wider) and not any(
-            self._between(length, other, 0.9, 0.6) for other in finer
+        wider = [other for other in others if other > length and other % length == 0]
+        finer = [other for other in others if other < length and length % other == 0]
+        at = np.arange(length, self.n, length)
+        halves = [at[::2], at[1::2]] if len(at) > 3 else []  # every other line may be none, in a cut grid
+        return (
+            all(self._are_seams(at[at % other != 0], length, 0.7, 0.5) for other in wider)
+            and all(self._are_seams(half, length, 0.7, 0.5) for half in halves)
+            and not any(self._are_seams(self._between(length, other), other, 0.9, 0.6) for other in finer)
         )
 
-    def _between(self, wide: int, fine: int, above: float, foreign: float) -> bool:
-        """Whether the lines that only the finer of two layouts has are seams."""
-        at = np.arange(fine, self.n, fine)
-        extra = at[at % wide != 0]
-        scales = [scale for scale in _SCALES if fine >= 4 * scale]
-        seen = max(_standing(self._jumps[scale], extra - 1, scale, at - 1)[2] for scale in scales)
-        begins = np.concatenate([[0], extra])
-        shares = [_share(frame, begins, fine)[0] for frame in self._frames]
-        return seen >= above and float(np.mean(shares)) >= foreign
+    def _between(self, length: int, finer: int) -> npt.NDArray[np.intp]:
+        """Where tiles of the finer layout begin and those of the other do not."""
+        at = np.arange(finer, self.n, finer)
+        return cast("npt.NDArray[np.intp]", at[at % length != 0])
+
+    def _are_seams(self, at: npt.NDArray[np.intp], length: int, above: float, foreign: float) -> bool:
+        """Whether there are seams before rows `at`, some of those of a layout."""
+        every = np.arange(length, self.n, length) - 1
+        scales = [scale for scale in _SCALES if length >= 4 * scale]
+        seen = max(_standing(self._jumps[scale], at - 1, scale, every)[2] for scale in scales)
+        begins = np.concatenate([[0], at])
+        share, _ = _pooled([_share(frame, begins, length) for frame in self._frames])
+        return seen >= above and share >= foreign
 
     def _cut_tiles(self) -> _Axis | None:
         """Tiles of a picture of which edges are cut away: their length need not divide the axis's."""
@@ -611,9 +657,9 @@ class _SeamAxis:
             return False
         for count in range(2, min(_MOST, self.n // SMALLEST) + 1):
             at = np.rint(np.arange(1, count) * self.n / count).astype(np.intp)
-            found = [_continues(frame, at) for frame in self._frames]
-            share, contrast = (float(np.mean([one[i] for one in found])) for i in range(2))
-            proved = (share < 0.6 and contrast >= 4) or (share < 0.2 and contrast >= 1)
+            share, contrast = _pooled([_continues(frame, at) for frame in self._frames])
+            most = 0.6 if count > 3 else 0.35  # one seam or two can be faint by chance
+            proved = (share < most and contrast >= 4) or (share < 0.2 and contrast >= 1)
             if not (proved or (plain and contrast < 4)):
                 return False
         return True
@@ -639,29 +685,40 @@ def _standing(
     return effect, rise, float((np.searchsorted(others, own) / len(others)).mean())
 
 
-def _foreign(frame: npt.NDArray[np.float32], length: int, first: int) -> tuple[float, float, float]:
-    """Share, contrast and rest (see `_Candidate`) for tiles of one length.
+def _pooled(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Share and contrast of several frames: one without contrast (blank) has no say in the share."""
+    contrast = float(np.mean([one[1] for one in found]))
+    return float(np.mean([one[0] * one[1] for one in found])) / max(contrast, 1e-6), contrast
 
-    Rows of small tiles are compared without the mean tile, in which a texture shows; of larger ones also
-    in means of several rows, in which it does not.
-    """
+
+def _foreign(frame: npt.NDArray[np.float32], length: int, first: int) -> tuple[float, float]:
+    """As `_share` for all tiles of one length; small ones also without the mean tile, which a texture is."""
     n = len(frame)
     share, contrast = _share(frame, np.arange(first, n, length), length)
-    whole = (n - first) // length
-    coarse = frame[first : first + whole * length].mean(axis=2)
-    tiles = coarse.reshape(whole, length, *coarse.shape[1:])
-    own = tiles - tiles.mean(axis=0)
-    spread = float(np.abs(coarse - coarse.mean(axis=(0, 1))).mean())
-    rest = float(np.abs(own).mean()) / spread if spread >= 2 and whole > 1 else 1.0
     if length <= _TEXTURE:
+        whole = (n - first) // length
         fine = frame[first : first + whole * length, :, 0].reshape(whole, length, *frame[0, :, 0].shape)
         fine = fine - fine.mean(axis=0)
         share = min(share, _meeting(fine[:-1, -1], fine[:, 0])[0])
-    return share, contrast, rest
+    return share, contrast
+
+
+def _rest(frame: npt.NDArray[np.float32], length: int, first: int) -> float:
+    """What is left of a picture without the mean tile, as a share; 1 for one that is plain."""
+    whole = (len(frame) - first) // length
+    coarse = frame[first : first + whole * length].mean(axis=2)
+    spread = float(np.abs(coarse - coarse.mean(axis=(0, 1))).mean())
+    if spread < 2 or whole < 2:
+        return 1.0
+    tiles = coarse.reshape(whole, length, *coarse.shape[1:])
+    return float(np.abs(tiles - tiles.mean(axis=0)).mean()) / spread
 
 
 def _share(frame: npt.NDArray[np.float32], begins: npt.NDArray[np.intp], length: int) -> tuple[float, float]:
-    """Share and contrast (see `_Candidate`) at the rows where tiles of one length begin, the first aside."""
+    """How foreign (see `_Candidate`) are rows that meet where tiles begin; how far unrelated rows differ, in levels.
+
+    Of larger tiles, means of several rows are compared too, in which no texture shows.
+    """
     share, contrast = _meeting(frame[begins[1:] - 1, :, 0], frame[begins, :, 0])
     if length > _TEXTURE:
         rows = 8 if length >= 32 else 4
@@ -687,10 +744,10 @@ def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> 
 def _continues(frame: npt.NDArray[np.float32], at: npt.NDArray[np.intp]) -> tuple[float, float]:
     """As `_meeting` for a picture cut before rows `at`, or one row off: the least smooth counts.
 
-    Where there is room, means of several rows are compared too, in which no texture shows.
+    Of several cuts, means of several rows are compared too, in which no texture shows.
     """
     found = []
-    for rows in (1, 4, 8):
+    for rows in (1, 4, 8) if len(at) > 2 else (1,):
         inner = at[(at > 2 * rows) & (at < len(frame) - 2 * rows)]
         if len(inner) == 0:
             continue
@@ -754,7 +811,7 @@ def _jumps(frames: Sequence[npt.NDArray[np.float32]], scale: int) -> Profile:
     """
     n = len(frames[0])
     total: Profile = np.full(n - 1, np.nan)
-    if n < 4 * scale or frames[0].shape[2] < scale:
+    if n < 4 * scale:
         return total
     r = np.arange(2 * scale - 1, n - 2 * scale)
     total[r] = 0

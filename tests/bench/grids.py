@@ -1,6 +1,6 @@
 """Sample grids with a known truth, and how often a splitter finds it: right, wrong or undecided, by kind.
 
-    python tests/bench/grids.py --cases 2000 --seed 0
+    python tests/bench/grids.py --cases 640 --seed 0
 
 Drawn with numpy and Pillow: torchvision's make_grid (padded, last row incomplete), dark tiles on black
 padding, white on white, no padding, cropped edges, class-conditional rows, StyleGAN's large grids, frames
@@ -424,7 +424,7 @@ def main() -> None:
     from gandoctor.interpret.tiles import split
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--cases", type=int, default=640)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", action="store_true", help="name each case that is not right")
     options = parser.parse_args()
@@ -445,13 +445,16 @@ def main() -> None:
                 and f"{len(found.tops)}x{len(found.lefts)} of {found.height}x{found.width} by {found.how}"
             )
             print(f"{k:5} {case.kind:18} {case.content:11} {says:9} {shape}  {case.image.shape[:2]}  {seen}")
-    possible = sum((c for kind, c in counts.items() if kind != "nobody can"), Counter[str]())
-    print(f"{'kind':22} {'right':>6} {'wrong':>6} {'undecided':>9}")
-    for kind, one in [*sorted(counts.items()), ("all that can be split", possible)]:
-        print(f"{kind:22} {one['right']:6} {one['wrong']:6} {one['undecided']:9}")
-    for what in ("right", "wrong", "undecided"):
-        low, high = wilson(possible[what], possible.total())
-        print(f"{what:9} {possible[what] / possible.total():6.1%}  ({low:.1%} to {high:.1%})")
+    print(f"{'kind':24} {'right':>6} {'wrong':>6} {'undecided':>9}")
+    for kind, one in sorted(counts.items()):
+        print(f"{kind:24} {one['right']:6} {one['wrong']:6} {one['undecided']:9}")
+    for title, left_out in (("grids", {"nobody can", "single"}), ("grids and lone pictures", {"nobody can"})):
+        total = sum((one for kind, one in counts.items() if kind not in left_out), Counter[str]())
+        shares = []
+        for what in ("right", "wrong", "undecided"):
+            low, high = wilson(total[what], total.total())
+            shares.append(f"{what} {total[what] / total.total():.1%} ({low:.1%} to {high:.1%})")
+        print(f"{title}, {total.total()}: " + ", ".join(shares))
     print(f"{took / options.cases * 1e3:.1f} ms a picture, {took / pixels * 1e9:.0f} ns a pixel")
 
 
