@@ -146,7 +146,7 @@ def _smooth(tiles: Tiles) -> Matrix:
 # --- variety --------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=24)
 def distances(look: Look) -> Matrix:
     """Root mean square difference of every two samples, float64 (n, n)."""
     n, width = look.values.shape

@@ -22,8 +22,11 @@ from gandoctor.interpret.tiles import Layout, cut, find_layout
 from gandoctor.run import ImageGrid, LogProblem
 
 CHOSEN = 9  # frames of a stream that are opened at first
+_MOST = 8  # streams of a kind that are looked at
 _TOGETHER = 4  # frames that are split together
 _AT_ONCE = 60_000_000  # pixels that are held at once to find a layout
+_ONE_COLOUR = 2  # levels of 255 by which a blank picture may differ
+_BLANK = 8  # tiles, and their pixels, that stand for a blank picture
 _SINGLES = 4  # pictures of one step that are tiles themselves
 
 
@@ -99,6 +102,10 @@ class Opened:
     looks: dict[tuple[ImageGrid, ...], Look | None] = field(default_factory=dict)
     layouts: dict[tuple[str, tuple[int, int]], Layout | None] = field(default_factory=dict)
     problems: list[LogProblem] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Give back the memory of what was seen; it can be opened again, and what was wrong stays said."""
+        self.looks.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +196,15 @@ class Stream:
             return None
         if len(pictures) >= _SINGLES and len({picture.shape for picture in pictures}) == 1:
             return look_at_tiles(np.stack(pictures))
-        layout = self._layout(frame, pictures[0])
+        first = pictures[0]
+        if (
+            int(first.max()) - int(first.min()) <= _ONE_COLOUR
+        ):  # all its tiles are blank, however many there are
+            return look_at_tiles(np.repeat(first[None, :_BLANK, :_BLANK], _BLANK, axis=0))
+        layout = self._layout(frame, first)
         if layout is None:
             return None
-        return look_at_tiles(cut(pictures[0], layout), layout.cols, resampled=layout.how == "figure")
+        return look_at_tiles(cut(first, layout), layout.cols, resampled=layout.how == "figure")
 
     def _layout(self, frame: Frame, picture: Pixels) -> Layout | None:
         """The layout of the stream's frames of this size; found once, from a few of them."""
@@ -228,7 +240,9 @@ class Stream:
         return found
 
     def _problem(self, file: Path, place: str, kind: str, message: str) -> None:
-        self.opened.problems.append(LogProblem(file, place, kind, message))
+        problem = LogProblem(file, place, kind, message)
+        if problem not in self.opened.problems:
+            self.opened.problems.append(problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +255,8 @@ class Frames:
         return sum(len(one) for one in self.samples())
 
     def of(self, *kinds: Shows) -> tuple[Stream, ...]:
-        """The streams that show one of these, the longest first."""
-        return tuple(one for one in self.streams if one.shows in kinds)
+        """The longest streams that show one of these: a folder of data may hold thousands."""
+        return tuple(one for one in self.streams if one.shows in kinds)[:_MOST]
 
     def samples(self) -> tuple[Stream, ...]:
         """Streams of samples: of random noise, else of noise that may be either, else of fixed noise."""

@@ -263,6 +263,10 @@ class RunView:
         share = (last - onset) / max(1, last - first)
         return Stretch(onset, (before, seen), end if stops else None, share)
 
+    def forget_samples(self) -> None:
+        """Give back the memory of the samples that were looked at."""
+        self._opened.forget()
+
     @property
     def sample_problems(self) -> Sequence[LogProblem]:
         """What went wrong with the pictures that were opened so far."""

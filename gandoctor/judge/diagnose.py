@@ -57,6 +57,8 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
         primary = None
     known_at = _known_at(primary, views, config)
     seen = [problem for view in views for problem in view.sample_problems]
+    for view in views:
+        view.forget_samples()
     return Diagnosis(
         run=replace(run, problems=[*run.problems, *seen]) if seen else run,
         views=tuple(views),

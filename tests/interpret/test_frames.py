@@ -125,6 +125,16 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_seen(tmp_path: Path) -> Non
     assert ("random_10000.png", "unreadable-picture") in problems
 
 
+def test_a_blank_picture_needs_no_layout(tmp_path: Path) -> None:
+    run = drawn({})
+    for step in (5_000, 10_000, 20_000):
+        Image.new("RGB", (272, 272)).save(tmp_path / f"{step}.png")
+        run.images.append(ImageGrid("random", step, tmp_path / f"{step}.png"))
+    diagnosis = diagnose(run)
+    assert [one.finding.code for one in diagnosis.findings] == ["GD503"]
+    assert diagnosis.run.problems == []
+
+
 def test_pictures_of_a_translation_are_no_samples_of_noise() -> None:
     run = make_run({"D_real": level(0.3), "D_fake": level(0.3), "G_GAN": level(1.0), "G_L1": level(20.0)})
     run.images = [save("sample", step, nearer(faces(0), 0.0)) for step in (5_000, 10_000, 20_000)]
