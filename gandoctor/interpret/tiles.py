@@ -106,11 +106,8 @@ def find_layout(images: Sequence[Pixels]) -> Layout | None:
     if found is None:
         return None
     rows, cols, how = found
-    gap = rows.gap if rows.gap is not None else cols.gap or 0
-    edges = {rows.starts[0], cols.starts[0], high - rows.starts[-1] - rows.length}
-    edges.add(wide - cols.starts[-1] - cols.length)
-    if how == "lines" and edges not in ({0}, {gap}) and _are_alike(planes, rows, cols):
-        return None  # the lines may be margins of the tiles, and nothing tells where these begin
+    if _could_begin_elsewhere(rows, cols, how, (high, wide)) and _are_alike(planes, rows, cols):
+        return None
     return Layout(rows.starts, cols.starts, rows.length, cols.length, how, _count(planes, rows, cols))
 
 
@@ -156,6 +153,21 @@ def _count(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> int:
             break
         empty += 1
     return n - empty if empty < len(cols.starts) else n
+
+
+def _could_begin_elsewhere(rows: _Axis, cols: _Axis, how: str, shape: tuple[int, int]) -> bool:
+    """Whether the picture's edges do not tell where tiles begin, if these are all alike.
+
+    What looks like padding, or stands out on a ground, may be part of each tile.
+    """
+    gap = rows.gap if rows.gap is not None else cols.gap or 0
+    ends = [n - axis.starts[-1] - axis.length for axis, n in zip((rows, cols), shape, strict=True)]
+    if how == "figure":
+        return all(
+            n == len(axis.starts) * (axis.length + (axis.gap or 0))
+            for axis, n in zip((rows, cols), shape, strict=True)
+        )
+    return {rows.starts[0], cols.starts[0], *ends} not in ({0}, {gap})
 
 
 def _are_alike(planes: Sequence[Pixels], rows: _Axis, cols: _Axis) -> bool:
