@@ -64,11 +64,13 @@ def grid_stopped_changing(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 @detector("GD102", needs=(FRAMES,), min_points=3)
 def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
-    """Report frames that each lie further from the next than their own samples are spread, without settling.
+    """Report frames that each lie far from the next, against the spread of their samples, and get nowhere.
 
-    Healthy samples drift less with time; a G that hops from mode to mode leaves its samples behind each time.
+    Healthy samples keep their mean once the first third is over; a drift goes one way. Images change their
+    tint and brightness together, so that they must hop further. Samples that are all one have no spread to
+    compare with.
     """
-    bound = limits["hop"]
+    way, alike = limits["straight"], limits["alike"]
     first, end = view.span
     for stream in view.frames.samples():
         looks = [
@@ -78,11 +80,15 @@ def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
         ]
         if len(looks) < 3 or len({look.values.shape[1] for _, look in looks}) > 1:
             continue
+        if any(features.spread(look) <= alike.value for _, look in looks):
+            continue
+        bound = limits["hop"] if looks[0][1].points else limits["hop_images"]
         hops = [features.hop(a, b) for (_, a), (_, b) in pairwise(looks)]
-        value = float(np.min(hops))
-        if np.isfinite(value) and value >= bound.value:
-            held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
-            yield finding_from(view, "GD102", held, "way between frames / spread within them", value, bound)
+        if min(hops) < bound.value or features.straightness([look for _, look in looks]) > way.value:
+            continue
+        held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
+        yield finding_from(view, "GD102", held, "way between frames / spread within them", float(np.median(hops)),
+                           bound, grid=_ends(held))  # fmt: skip
 
 
 def _ends(held: Held) -> str:

@@ -6,8 +6,10 @@ downloaded, nothing is random. Distances are root mean squares over the values o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -257,6 +259,13 @@ def hop(before: Look, after: Look) -> float:
     within = 0.5 * (float(((a - a.mean(axis=0)) ** 2).mean()) + float(((b - b.mean(axis=0)) ** 2).mean()))
     between = float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).mean())
     return (between / within) ** 0.5 if within > 0 else float("nan")
+
+
+def straightness(looks: Sequence[Look]) -> float:
+    """Distance of the last frame's mean from the first's over the way between them: 1 for a drift."""
+    means = [look.values.mean(axis=0, dtype=np.float64) for look in looks]
+    way = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(means))
+    return float(np.linalg.norm(means[-1] - means[0])) / way if way > 0 else 1.0
 
 
 # --- textures -------------------------------------------------------------------------------------------

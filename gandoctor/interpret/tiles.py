@@ -188,6 +188,7 @@ _WIDEST = 16  # pixels of padding
 # What still counts as a line: the share of its pixels, and by how many levels they may be off. Lossless
 # padding is exact; the others are for JPEG, which rings at edges, and need more tiles to be believed.
 _STRICTNESS = ((1.0, 0), (1.0, 16), (0.95, 16), (0.9, 32), (0.75, 40))
+_FEW = 4  # tiles with margins: two things on a plain ground may be one picture
 _SOFT = 4  # tiles along an axis that lines which are not exact need
 
 
@@ -334,7 +335,8 @@ def _by_margins(lines: Sequence[_Lines]) -> _Found | None:
                 rows, cols = (
                     _Axis(tuple(range(edge, length - side + 1, side + gap)), side) for length in (high, wide)
                 )
-                return rows, cols, "margins"
+                if len(rows.starts) * len(cols.starts) >= _FEW:
+                    return rows, cols, "margins"
     return None
 
 
@@ -345,7 +347,7 @@ def _fits(rows: Mask, cols: Mask) -> dict[_Square, float]:
     """The layouts of square tiles that fit the lines of both axes, with the empty room around their gaps."""
     found: dict[_Square, float] = {}
     for side in range(SMALLEST, max(len(rows), len(cols)) + 1):
-        for gap in range(min(_WIDEST, side // 2) + 1):
+        for gap in range(min(_WIDEST // 2, side // 2) + 1):
             for border in (True, False) if gap else (False,):
                 edge = gap if border else -gap
                 if (len(rows) - edge) % (side + gap) or (len(cols) - edge) % (side + gap):

@@ -8,7 +8,7 @@ from gandoctor.detectors.sample_progress import grid_never_changes, grid_stopped
 from gandoctor.findings import Severity
 from gandoctor.run import Run
 from tests.bench.grids import Pixels
-from tests.drawn import between, drawn, faces, ring, scenes
+from tests.drawn import between, drawn, faces, nearer, ring, scenes
 from tests.runs import hears, one_finding
 
 never, stopped, hop = hears(grid_never_changes), hears(grid_stopped_changing), hears(samples_hop)
@@ -76,3 +76,20 @@ def test_colours_that_drift_less_and_less_are_no_hops() -> None:
     tints = [np.array([0.6 + 0.4 * i / 8, 1, 1]) for i in range(8)]
     frames = [np.clip(faces(i) * tint, 0, 255).astype(np.uint8) for i, tint in enumerate(tints)]
     assert hop(drawn({"random": frames})) == []
+
+
+def test_images_hop_when_they_leave_their_spread_behind() -> None:
+    one, other = (nearer(scenes(i), 0.3) for i in (0, 1))
+    dark = (other // 3).astype(np.uint8)
+    assert one_finding(hop(drawn({"random": [one, dark, one, dark, one, dark, one, dark]})))
+    dimmed = (one * 0.85).astype(np.uint8)
+    assert hop(drawn({"random": [one, dimmed, one, dimmed, one, dimmed, one, dimmed]})) == []
+
+
+def test_a_drift_goes_one_way() -> None:
+    assert hop(drawn({"random": [ring(i) + np.float32(3 * i) for i in range(8)]})) == []
+
+
+def test_one_mode_is_left_behind_and_another_found() -> None:
+    run = drawn({"random": [ring(0), at_mode(0, 1), at_mode(4, 2), at_mode(1, 3)]})
+    assert one_finding(hop(run)).stretch.onset_interval[1] == 10_000
