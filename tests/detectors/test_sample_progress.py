@@ -82,8 +82,9 @@ def test_images_hop_when_they_leave_their_spread_behind() -> None:
     one, other = (nearer(scenes(i), 0.3) for i in (0, 1))
     dark = (other // 3).astype(np.uint8)
     assert one_finding(hop(drawn({"random": [one, dark, one, dark, one, dark, one, dark]})))
-    dimmed = (one * 0.85).astype(np.uint8)
-    assert hop(drawn({"random": [one, dimmed, one, dimmed, one, dimmed, one, dimmed]})) == []
+    bright = scenes(0)
+    dimmed = (bright * 0.85).astype(np.uint8)
+    assert hop(drawn({"random": [bright, dimmed, bright, dimmed, bright, dimmed, bright, dimmed]})) == []
 
 
 def test_a_drift_goes_one_way() -> None:
