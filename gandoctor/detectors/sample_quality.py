@@ -1,4 +1,4 @@
-"""GD404, GD501, GD502, GD503, GD702: sample grids with jumps, lattices, noise, blank tiles, another range."""
+"""GD105, GD404, GD501, GD502, GD503, GD702: samples with NaN, jumps, lattices, noise, blank tiles, another range."""
 
 from __future__ import annotations
 
@@ -95,6 +95,17 @@ def tiles_of_one_colour(view: RunView, limits: Limits) -> Iterator[Finding | Not
                                _numbers(held.look, held.look.blank), severe=True, share=share)  # fmt: skip
     if not seen:
         yield _too_small(view, "GD503")
+
+
+@detector("GD105", needs=(FRAMES,), min_points=1)
+def samples_not_finite(view: RunView, _limits: Limits) -> Iterator[Finding]:
+    """Report sample arrays that hold NaN or infinity to the end. Pictures cannot: there they are one colour."""
+    for stream in view.frames.samples():
+        held = stream.since(lambda look, _frame: look.not_finite > 0)
+        if held is not None:
+            share = held.look.not_finite
+            yield finding_from(view, "GD105", held, "share of samples that are not finite", share, None,
+                               severe=True, tag=stream.name, share=share)  # fmt: skip
 
 
 @detector("GD404", needs=(STRIPS,), min_points=1)

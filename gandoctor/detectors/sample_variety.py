@@ -206,7 +206,7 @@ def finding_from(
     held: Held,
     statistic: str,
     measured: float,
-    bound: Threshold,
+    bound: Threshold | None,
     tiles: str = "",
     *,
     severe: bool = False,

@@ -152,9 +152,10 @@ def _smooth(tiles: Tiles) -> Matrix:
 def distances(look: Look) -> Matrix:
     """Root mean square difference of every two samples, float64 (n, n)."""
     n, width = look.values.shape
+    values = look.values.astype(np.float64) if look.points else look.values  # squares of points may overflow
     found = np.zeros((n, n))
     for at in range(n - 1):  # by rows: exact, small in memory, and no threads of a matrix product are woken
-        squares = (look.values[at + 1 :] - look.values[at]) ** 2
+        squares = (values[at + 1 :] - values[at]) ** 2
         found[at, at + 1 :] = np.sqrt(squares.sum(axis=1, dtype=np.float64) / max(1, width))
     return found + found.T
 

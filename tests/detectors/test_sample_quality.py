@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gandoctor.api import diagnose
 from gandoctor.detectors.sample_quality import (
     lattice_of_up_sampling,
     pixels_of_noise,
     reals_of_another_range,
+    samples_not_finite,
     strips_that_jump,
     tiles_of_one_colour,
 )
@@ -52,10 +54,17 @@ def jpeg(tiles: Pixels, quality: int) -> Pixels:
     return np.stack(made)
 
 
+def with_nan(points: np.ndarray) -> np.ndarray:
+    broken = points.copy()
+    broken[3, 0] = np.nan
+    return broken
+
+
 BLACK = np.zeros((36, 32, 32, 3), np.uint8)
 HALF = (scenes(8) // 2 + 128).astype(np.uint8)  # de-normalised twice: only the upper half of the range
 EVEN = [i / 7 for i in range(8)]
 FIRES: dict[str, Run] = {
+    "samples_not_finite": drawn({"random": [ring(0), with_nan(ring(1)), with_nan(ring(2))]}),
     "lattice_of_up_sampling": drawn({"random": [woven(i) for i in range(3)]}),
     "pixels_of_noise": drawn({"random": [rough(i) for i in range(3)]}),
     "tiles_of_one_colour": drawn({"random": [scenes(0), BLACK, BLACK]}),
@@ -65,6 +74,7 @@ FIRES: dict[str, Run] = {
     "reals_of_another_range": drawn({"random": [HALF] * 3, "reals": [(scenes(9) // 2).astype(np.uint8)]}),
 }
 SILENT: dict[str, Run] = {
+    "samples_not_finite": drawn({"random": [with_nan(ring(0)), ring(1), 1e30 * ring(2)]}),
     "lattice_of_up_sampling": drawn({"random": [jpeg(scenes(i), 40) for i in range(3)]}),
     "pixels_of_noise": drawn({"random": [rough(0), rough(1), scenes(0), scenes(1)]}),  # G begins with noise
     "tiles_of_one_colour": drawn({"random": [np.concatenate([scenes(i, 30), BLACK[:6]]) for i in range(3)]}),
@@ -106,7 +116,16 @@ def test_small_tiles_have_no_texture() -> None:
     assert said == ("not-examinable", "tiles-too-small", "")
 
 
-# --- noise, blank tiles
+# --- noise, blank tiles, NaN
+
+
+def test_nothing_but_nan() -> None:
+    nothing = drawn({"random": [np.full((64, 2), np.nan, np.float32)] * 3})
+    finding = one_finding(hears(samples_not_finite)(nothing))
+    assert (finding.overwhelming, finding.params["share"]) == (True, 1.0)
+    assert {one.finding.code for one in diagnose(nothing).findings} == {"GD105"}
+    images = np.full((16, 32, 32, 3), np.inf, np.float32)
+    assert one_finding(hears(samples_not_finite)(drawn({"random": [images] * 3})))
 
 
 def test_noise_names_its_tiles() -> None:

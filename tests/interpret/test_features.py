@@ -92,3 +92,11 @@ def test_blank_tiles_and_points_that_are_not_finite() -> None:
     look = look_at_points(points)
     assert (len(look), look.not_finite) == (2, 0.5)
     assert len(look_at_points(np.full((4, 2), np.nan))) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_points_that_ran_away_are_reckoned_with() -> None:
+    far = look_at_points(ring(0) * np.float32(1e37))
+    assert features.effective_number(far) == pytest.approx(features.effective_number(look_at_points(ring(0))))
+    assert features.spread(far) == pytest.approx(features.spread(look_at_points(ring(0))))
+    assert features.hop(far, far) == 0
