@@ -350,6 +350,9 @@ def _from_words(said: list[str], has: set[str]) -> Role:
 
 
 _STD_WORDS = frozenset({"std", "var", "stderr"})
+_SCORE = frozenset(
+    {"score", "scores", "logit", "logits", "out", "output", "outputs", "pred", "preds", "prob", "probs"}
+)
 
 
 def _loss(said: list[str], has: set[str], network: str, pair: str, side: str, heldout: bool) -> Role:

@@ -15,10 +15,12 @@ from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
+from gandoctor.interpret.frames import Frame, Frames, Held, Shows, Stream, frames_of
+from gandoctor.interpret.frames import Opened as OpenedGrids
 from gandoctor.interpret.layers import Layers, WithNorms
 from gandoctor.interpret.roles import METRICS, Role, named, resolve
 from gandoctor.interpret.snapshots import Opened, Snapshots
-from gandoctor.run import Run, Series, Steps, Unit, Values
+from gandoctor.run import LogProblem, Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
 
 WARM_UP = 0.1  # of the steps: early on D wins for a while in every game
@@ -69,6 +71,10 @@ AUGMENT_P = Signal("augment-p", "-", "augment_p", (), 10)
 LOSS_SCALE = Signal("loss-scale", "-", "loss_scale", (), 10)
 SNAPSHOTS = Signal("checkpoints", "*", "snapshots", worth=65, source="snapshots")
 ANY = Signal("any-series", "*", "*", (), 1)
+FRAMES = Signal("sample-grids", "*", "samples", (), 88, source="frames")
+FIXED_GRIDS = Signal("fixed-noise-grids", "*", "samples", (), 74, source="fixed")
+STRIPS = Signal("interpolation-grids", "*", "samples", (), 35, source="strips")
+REAL_GRIDS = Signal("real-grids", "*", "samples", (), 73, source="reals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,8 @@ class RunView:
     pair: "" where the run has one. series, roles: by tag, of this pair and of the run as a whole; norms that
     the log has as histograms only are among them (`interpret/layers.py`).
     facts: what the configuration says, by the names of `interpret/facts.py`.
-    opened: the run's checkpoint files, shared by its views. horizon: the step at which the view ends, if cut.
+    opened: the run's checkpoint files, shared by its views. pictured: whether the run's samples are this pair's
+    to judge. horizon: the step at which the view ends, if cut.
     """
 
     run: Run
@@ -108,10 +115,12 @@ class RunView:
     facts: Mapping[str, FactValue]
     family_given: str = ""
     opened: Opened | None = field(default=None, compare=False)
-    horizon: int | None = None
     layers: Layers = field(default_factory=lambda: Layers(Run(Path(), "")))
+    pictured: bool = True
+    horizon: int | None = None
     _cache: dict[Signal, Track] = field(default_factory=dict)
     _blocks: dict[tuple[int, int], tuple[Track, Track]] = field(default_factory=dict)
+    _opened: OpenedGrids = field(default_factory=OpenedGrids)
 
     # -- signals ------------------------------------------------------------------------------
 
@@ -226,6 +235,68 @@ class RunView:
         """Whether more is better for the metric that a tag holds."""
         return METRICS.get(self.roles[tag].part, False)
 
+    # -- samples ------------------------------------------------------------------------------
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The sample grids of the run, none of them opened before a detector asks."""
+        if not self.pictured:
+            return Frames()
+        ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.run.series.values() if len(s)]
+        found = frames_of(
+            self.run.images,
+            (min(a for a, _ in ends), max(b for _, b in ends)) if ends else None,
+            bool(self.series) and self.unit is Unit.EPOCH,
+            self.conditional,
+            self._opened,
+        )
+        return found if self.horizon is None else found.until(self.horizon)
+
+    @cached_property
+    def fixed(self) -> tuple[Frame, ...]:
+        """The frames of the longest stream whose noise is fixed, by its name or by what it shows."""
+        stream = self.fixed_stream
+        return stream.frames if stream is not None else ()
+
+    @cached_property
+    def fixed_stream(self) -> Stream | None:
+        """The longest stream of fixed noise."""
+        return next((s for s in self.frames.of(Shows.FIXED, Shows.NOISE) if s.fixed), None)
+
+    @property
+    def strips(self) -> tuple[Frame, ...]:
+        """The frames that show interpolations."""
+        return tuple(frame for stream in self.frames.of(Shows.INTERPOLATION) for frame in stream.frames)
+
+    @property
+    def reals(self) -> tuple[Frame, ...]:
+        """The frames that show reals."""
+        return tuple(frame for stream in self.frames.of(Shows.REAL) for frame in stream.frames)
+
+    def since(self, held: Held) -> Stretch:
+        """The steps over which something holds that was seen in frames.
+
+        It began after the last frame without it: with the first one that has it, or where every frame has it,
+        with the run, for all that can be seen. Where the frames end early, it ends with them.
+        """
+        first, last = self.span
+        seen = min(max(held.first.step, first), last)
+        before = first if held.before is None else min(max(held.before.step, first), seen)
+        onset = first if held.before is None else seen
+        end = min(max(held.last.step, seen), last)
+        stops = end < first + 0.8 * (last - first)
+        share = (last - onset) / max(1, last - first)
+        return Stretch(onset, (before, seen), end if stops else None, share)
+
+    def forget_samples(self) -> None:
+        """Give back the memory of the samples that were looked at."""
+        self._opened.forget()
+
+    @property
+    def sample_problems(self) -> Sequence[LogProblem]:
+        """What went wrong with the pictures that were opened so far."""
+        return tuple(self._opened.problems)
+
     # -- windows ------------------------------------------------------------------------------
 
     @cached_property
@@ -233,7 +304,9 @@ class RunView:
         """First and last step of the run, over all series; from 0 to its last snapshot where it has no series."""
         ends = [(int(s.steps[0]), int(s.steps[-1])) for s in self.series.values() if len(s)]
         if not ends and self.run.checkpoints:
-            ends = [(0, one.step) for one in self.snapshots]
+            ends += [(0, one.step) for one in self.snapshots]
+        if not ends:  # samples alone
+            ends = [(one.step, one.step) for one in self.run.images if one.step is not None]
         return (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0, 0)
 
     @cached_property
@@ -566,8 +639,9 @@ def views_of(
         series: Mapping[str, Series] = {tag: run.series[tag] for tag in mine} if pair else run.series
         if norms:
             series = WithNorms(series, norms, layers.series)
+        roles_of_pair = {**mine, **norms}
         made.append(
-            RunView(run, pair, series, {**mine, **norms}, found, family, layers=layers, opened=opened)
+            RunView(run, pair, series, roles_of_pair, found, family, opened, layers, pair == pairs[0])
         )
     return made
 

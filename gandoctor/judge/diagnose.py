@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LAST = 0.2  # of the run: an illness that is over before is no failure of the run
 _PREFIXES = 8  # beginnings of the run on which the primary's detectors are asked again
 _LOG_NEXT = 3
+_FEWEST_FRAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,12 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     verdict = _verdict(judged, views, config)
     if verdict is Verdict.UNKNOWN:
         primary = None
+    known_at = _known_at(primary, views, config)
+    seen = [problem for view in views for problem in view.sample_problems]
+    for view in views:
+        view.forget_samples()
     return Diagnosis(
-        run=run,
+        run=replace(run, problems=[*run.problems, *seen]) if seen else run,
         views=tuple(views),
         verdict=verdict,
         examined=examined,
@@ -65,7 +70,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
         coverage=coverage,
         prescription=prescribe(primary, judged, chain, rules, views),
         best_snapshot=best_snapshot(views, primary),
-        known_at_step=_known_at(primary, views, config),
+        known_at_step=known_at,
         log_next=_log_next(coverage),
         thresholds_version=version(),
         baseline=nearest(facts_for(views[0])) if views else None,
@@ -145,11 +150,15 @@ def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config)
         if finding.severity is Severity.ERROR and (end is None or end >= late):
             return Verdict.FAILING
     points = max((len(one) for view in views for one in view.series.values()), default=0)
-    # Without any series a finding rests on checkpoints, which need not be many.
-    enough = not points or points >= limits("run")["fewest_points"].value
+    enough = points >= limits("run")["fewest_points"].value or (not points and _shown_otherwise(views))
     if enough and any(finding.severity >= Severity.WARNING for finding in counted):
         return Verdict.WARNING
     return Verdict.HEALTHY if _long_enough(views) else Verdict.UNKNOWN
+
+
+def _shown_otherwise(views: Sequence[RunView]) -> bool:
+    """Whether a run without a log has checkpoints, or a row of sample grids: what they show is then all there is."""
+    return any(view.has(SNAPSHOTS) or len(view.frames) >= _FEWEST_FRAMES for view in views)
 
 
 def _long_enough(views: Sequence[RunView]) -> bool:
@@ -185,6 +194,8 @@ def _examined_kinds(views: Sequence[RunView]) -> tuple[Kind, ...]:
         found.add(Kind.CONFIGURATION)
     if any(view.has(SNAPSHOTS) for view in views):
         found.add(Kind.WEIGHTS)
+    if any(stream.last() is not None for view in views for stream in view.frames.samples()):
+        found.add(Kind.SAMPLES)
     return tuple(kind for kind in Kind if kind in found)
 
 

@@ -10,6 +10,7 @@ import ast
 import math
 import re
 import warnings
+import zlib
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -97,6 +98,19 @@ def members_of(data: bytes) -> list[re.Match[bytes]]:
 def member_name(data: bytes, found: re.Match[bytes]) -> str:
     """The name of an array in a .npz archive."""
     return _whole_name(data, found)[: -len(".npy")]
+
+
+def member_start(data: bytes, found: re.Match[bytes]) -> bytes:
+    """The first bytes of a member of a .npz archive, of which only the beginning is at hand."""
+    start = found.end() + int.from_bytes(found["name"], "little") + int.from_bytes(found["extra"], "little")
+    if found["method"] == b"\0\0":
+        return data[start:]
+    if found["method"] != b"\x08\0":
+        return b""
+    try:
+        return zlib.decompressobj(-15).decompress(data[start:], 4096)
+    except zlib.error:
+        return b""
 
 
 def _whole_name(data: bytes, found: re.Match[bytes]) -> str:

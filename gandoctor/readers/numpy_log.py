@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import lzma
 import math
-import re
 import struct
 import zipfile
 import zlib
@@ -33,6 +32,7 @@ from gandoctor.readers.npy import (
     NpyHeader,
     is_network,
     member_name,
+    member_start,
     members_of,
     npy_header,
 )
@@ -62,7 +62,7 @@ def sniff(head: Head) -> bool:
     if any(is_log_name(key) for key in keys):
         return True
     name = f"{head.path.stem} {keys[0]}"
-    return _is_log(_member_start(head.data, members[0]), name, head.path)
+    return _is_log(member_start(head.data, members[0]), name, head.path)
 
 
 def read(path: Path) -> list[RunParts]:
@@ -94,19 +94,6 @@ def _is_log(data: bytes, name: str, path: Path) -> bool:
     # A narrow table without a telling name is as often points in the plane, and integers are labels.
     lone = header.dtype.kind == "f" and sum(size > 1 for size in header.shape) <= 1
     return header.dtype.kind in "iuf" and (lone or is_log_name(name))
-
-
-def _member_start(data: bytes, found: re.Match[bytes]) -> bytes:
-    """The first bytes of a member of a zip archive, of which only the beginning is at hand."""
-    start = found.end() + int.from_bytes(found["name"], "little") + int.from_bytes(found["extra"], "little")
-    if found["method"] == b"\0\0":
-        return data[start:]
-    if found["method"] != b"\x08\0":
-        return b""
-    try:
-        return zlib.decompressobj(-15).decompress(data[start:], 4096)
-    except zlib.error:
-        return b""
 
 
 @dataclass(slots=True)

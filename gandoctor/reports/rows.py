@@ -81,8 +81,9 @@ def unit_of(diagnosis: Diagnosis) -> str:
 
 
 def span_of(diagnosis: Diagnosis) -> tuple[int, int]:
-    """First and last step of the run's log; without one, from 0 to its last checkpoint."""
-    spans = [view.span for view in diagnosis.views if view.series or diagnosis.run.checkpoints]
+    """First and last step of the run's log; without one, from 0 to its last checkpoint, or those of its samples."""
+    with_steps = (view for view in diagnosis.views if view.series or view.run.checkpoints or view.run.images)
+    spans = [view.span for view in with_steps]
     return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else (0, 0)
 
 

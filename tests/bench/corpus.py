@@ -28,6 +28,7 @@ def points(diagnosis: Diagnosis) -> int:
 def main(folder: Path) -> None:
     """Print the table and the counts."""
     agreed = scored = right = named = alarms = 0
+    grids: list[bool] = []
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -45,6 +46,10 @@ def main(folder: Path) -> None:
         right += counts and bool(wanted) and primary in wanted
         if counts and row["label"] == "healthy":
             alarms += any(d.verdict in ("warning", "failing") for d in diagnoses)
+        if row["kind"] == "samples" and main_run is not None:
+            # Samples alone never make a run healthy: they agree where nothing, or one of the symptoms, is found.
+            ill = main_run.verdict in ("warning", "failing")
+            grids.append(ill and primary in wanted if row["label"] == "ill" else not ill)
         mark = " " if not counts else "+" if agrees else "-"
         others = "" if len(diagnoses) < 2 else f"  ({len(diagnoses)} runs: " + ", ".join(
             f"{d.verdict} {points(d)}" for d in diagnoses) + ")"  # fmt: skip
@@ -59,6 +64,7 @@ def main(folder: Path) -> None:
     low, high = wilson(right, named)
     print(f"primaries right:    {right} of {named} ({right / max(named, 1):.0%}, {low:.0%} to {high:.0%})")
     print(f"healthy runs called warning or failing: {alarms}")
+    print(f"sample rows agreed with: {sum(grids)} of {len(grids)}")
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ grad_norm_g G.grad_norm | training/mel_spec_error -.metric.mel | l_g_gan G.loss.
 out_d_real D.score.real | Loss/scores/fake D.score.fake | Loss/signs/real D.sign_rate.real | Loss/D/loss D.loss.total
 Progress/augment -.augment_p | Metrics/fid50k_full -.metric.fid | PSNR -.metric.psnr | Score_G D.score.fake
 discriminator/acc D.accuracy | lossD_epoch D.loss.total | gen_gan_loss G.loss.adversarial | gen_l1_loss G.loss.auxiliary
-real_score_std D.score_std.real
 out/heldout_mean D.score.heldout | val/D_real_score D.score.real | step_norm/G/main.0.weight G.step_norm.main.0
 weight_norm/D/conv1 D.weight_norm.conv1 | out/heldout_std D.score_std.heldout
-out/fake_std D.score_std.fake | samples/fake_std -.sample_std.fake | out/pair_accuracy D.pair_accuracy
+out/fake_std D.score_std.fake | samples/fake_std -.sample_std.fake | real_score_std D.score_std.real
+fake_logits_std D.score_std.fake | std_real -.sample_std.real | out/pair_accuracy D.pair_accuracy
 weight_norm/G G.weight_norm | step_norm/D D.step_norm | lr_G G.lr | disc_factor -.other | loss1 -.other
 epoch -.progress | elapsed_time -.time | real_loss D.loss.real | l_d1 D.loss.total | kt -.balance.k
 """

@@ -13,6 +13,7 @@ from gandoctor.judge.diagnose import _joined, diagnose_run
 from gandoctor.judge.diagnosis import Diagnosis, Verdict
 from gandoctor.judge.rules import load_rules
 from gandoctor.run import Checkpoint, LogProblem, Run, Unit, Values
+from tests.drawn import drawn, faces, nearer
 from tests.judge.findings import finding
 from tests.runs import game, jump, level, logged, make_run, noisy, pieces, ramp
 
@@ -208,7 +209,7 @@ def test_coverage_has_one_line_a_code_and_says_what_hinders() -> None:
     said = states(diagnosis)
     assert said["GD201"] == (State.EXAMINED, "")
     assert said["GD301"] == (State.NOT_EXAMINABLE, "missing-signal")
-    assert said["GD403"] == (State.NOT_EXAMINABLE, "no-detector")
+    assert said["GD506"] == (State.NOT_EXAMINABLE, "no-detector")
 
 
 def test_silence_of_detectors_that_cannot_look_is_no_health() -> None:
@@ -317,3 +318,27 @@ def test_without_a_metric_the_last_snapshot_before_the_onset_is_kept() -> None:
     assert best is not None
     assert (best.step, best.file) == (9_000, Path("run/net-9000.pt"))
     assert diagnose_run(healthy()).best_snapshot is None
+
+
+# --- samples without a log
+
+
+def test_samples_alone_can_be_ill_and_never_healthy() -> None:
+    steps = [nearer(faces(i), 0.05) for i in range(4)]
+    ill = diagnose_run(drawn({"random": steps}, losses=False))
+    assert (ill.verdict, ill.primary and ill.primary.finding.code) == (Verdict.WARNING, "GD401")
+    assert ill.examined == (Kind.SAMPLES,)
+    fine = diagnose_run(drawn({"random": [faces(i) for i in range(4)]}, losses=False))
+    assert (fine.verdict, fine.findings, fine.examined) == (Verdict.UNKNOWN, (), (Kind.SAMPLES,))
+    assert diagnose_run(drawn({"random": steps[:2]}, losses=False)).verdict is Verdict.UNKNOWN
+
+
+def test_samples_agree_with_the_spread_that_is_logged() -> None:
+    """Two ways to see one kind of evidence are no second kind."""
+    run = drawn({"random": [nearer(faces(i), 0.05) for i in range(4)]})
+    spread = {"samples/fake_std": level(0.2), "samples/real_std": level(0.5)}
+    [finding] = [
+        j.finding for j in diagnose_run(with_series(run, **spread)).findings if j.finding.code == "GD401"
+    ]
+    assert {evidence.kind for evidence in finding.evidence} == {Kind.SAMPLES}
+    assert len(finding.evidence) == 2

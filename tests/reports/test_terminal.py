@@ -37,7 +37,7 @@ def test_a_failing_run() -> None:
         "(prior, not yet calibrated)",
         "Do first",
         "lr_G 0.0001 → 0.001",
-        "symptoms could not be examined. To see more, log: • a quality metric such as FID: ",
+        "symptoms could not be examined. To see more, log: • grids of samples: save a grid of 64 samples ",
         "Reading 1 problem: log.csv, line 17: 7 fields, 5 expected",
         "Report gandoctor-report.html",
     ):
