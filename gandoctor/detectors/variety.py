@@ -40,7 +40,8 @@ def _std(
 ) -> Iterator[Finding]:
     fake, real = view.part(SAMPLE_STD, "fake"), view.part(SAMPLE_STD, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
-    ratio = _ratio(f, r)
+    # A batch's own scatter is some per cent: what lasts is in the medians of neighbours.
+    ratio = rolling_median(_ratio(f, r), max(5, len(f) // 20))
     # The end counts: at the start every generator varies too little.
     stretch = view.stretch(steps, ratio < bound.value, share=limits["share"].value)
     if stretch is None or stretch.end is not None:
