@@ -105,7 +105,8 @@ def _spread(
     if not late.any():
         return
     value = float(np.median(ratio[late & _late(steps)]))
-    stretch = view.stretch(steps, ratio <= bound.value, share=share.value, hold=0.6)
+    smooth = rolling_median(ratio, max(5, len(ratio) // 20))
+    stretch = view.stretch(steps, smooth <= bound.value, share=share.value, hold=0.6)
     if not above < value <= bound.value or stretch is None:
         return
     evidence = Evidence(Kind.GAME, "std of C(fakes) / std of C(reals)", value, bound, (*fake.tags, *real.tags),
