@@ -208,9 +208,11 @@ def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding | N
 
 @detector("GD701", needs=(D_LOSS, G_LOSS), min_points=40)
 def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report a G loss that starts at −0.69 and sinks far below what D's loss allows.
+    """Report a G loss that sinks far below what D's loss allows: its sign is wrong.
 
-    The saturating loss starts there too, but it is minus D's fake half, and D's loss grows with it.
+    The saturating loss is negative too, but it is minus D's fake half, and D's loss grows with it; so does
+    hinge's. A critic's outputs drift freely: its G loss counts only if it started at −0.69, as no critic's
+    does, or if D's loss is never negative and ends near 0, which in a critic would be chance and no drift.
     """
     game = view.game
     steps, (d, g) = view.aligned(game.d, game.g)
@@ -218,7 +220,9 @@ def negative_cross_entropy(view: RunView, limits: Limits) -> Iterator[Finding | 
         return
     early = float(np.median(g[: max(3, len(g) // 50)]))
     d_early = float(np.median(d[: max(3, len(d) // 50)]))
-    if abs(early + families.LOG2) > 0.3 or d_early < 0.3:
+    started = abs(early + families.LOG2) <= 0.3 and d_early >= 0.3
+    won = d.min() >= 0 and float(np.median(d)) <= limits["won"].value
+    if not (started or won):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
     mask = -g > 3 * np.abs(d) + 2

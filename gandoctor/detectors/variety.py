@@ -40,7 +40,8 @@ def _std(
 ) -> Iterator[Finding]:
     fake, real = view.part(SAMPLE_STD, "fake"), view.part(SAMPLE_STD, "real")
     steps, (f, r) = view.aligned(view.blocks(fake), view.blocks(real))
-    ratio = _ratio(f, r)
+    # A batch's own scatter is some per cent: what lasts is in the medians of neighbours.
+    ratio = rolling_median(_ratio(f, r), max(5, len(f) // 20))
     # The end counts: at the start every generator varies too little.
     stretch = view.stretch(steps, ratio < bound.value, share=limits["share"].value)
     if stretch is None or stretch.end is not None:
@@ -104,7 +105,8 @@ def _spread(
     if not late.any():
         return
     value = float(np.median(ratio[late & _late(steps)]))
-    stretch = view.stretch(steps, ratio <= bound.value, share=share.value, hold=0.6)
+    smooth = rolling_median(ratio, max(5, len(ratio) // 20))
+    stretch = view.stretch(steps, smooth <= bound.value, share=share.value, hold=0.6)
     if not above < value <= bound.value or stretch is None:
         return
     evidence = Evidence(Kind.GAME, "std of C(fakes) / std of C(reals)", value, bound, (*fake.tags, *real.tags),

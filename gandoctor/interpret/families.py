@@ -347,6 +347,9 @@ def _ranges(form: Form, seen: Evidence) -> float:
         score -= 1.5 * (high > family.g_high + RESOLUTION) + 6.0 * (mid < family.g_low)
         if family.name == "minimax":  # G's loss is minus the fake half, but for a step between them
             score -= 8.0 * (high > RESOLUTION)
+            if seen.d is not None:  # and the fake half is a part of D's loss
+                above = -seen.g / form.g_factor > 2 * seen.d / form.d_factor + 1
+                score -= 7.0 * bool(np.mean(above) > 0.2)
             if seen.fake is not None:
                 off = np.median(np.abs(seen.g / form.g_factor + seen.fake / form.d_factor))
                 score -= 6.0 * bool(off > 0.6 * np.median(seen.fake / form.d_factor) + 0.1)

@@ -12,11 +12,12 @@ from gandoctor.judge.rules import Rule
 # and cost least to mend), then schedule, norms, the balance of the game, samples, and the metrics.
 ORDER = (
     "GD701", "GD702", "GD703", "GD606", "GD602", "GD601", "GD604", "GD302", "GD105", "GD204", "GD201", "GD202",
-    "GD203", "GD101", "GD401", "GD102", "GD402", "GD301", "GD603", "GD303", "GD605", "GD403", "GD704", "GD104",
-    "GD103", "GD504", "GD505",
+    "GD203", "GD101", "GD401", "GD102", "GD402", "GD301", "GD603", "GD303", "GD605", "GD403", "GD404", "GD503",
+    "GD502", "GD501", "GD704", "GD104", "GD103", "GD504", "GD505",
 )  # fmt: skip
 # Winning takes training: it cannot explain what the first logged point already shows.
 _OF_TRAINING = frozenset({"GD201", "GD202", "GD203"})
+_OUTCOMES = frozenset({"GD104", "GD504"})
 _AT_ONCE = frozenset({"GD204", "GD301"})
 _RANK = {code: rank for rank, code in enumerate(ORDER)}
 
@@ -78,17 +79,22 @@ def _reachable(start: str, edges: Sequence[tuple[str, str]]) -> set[str]:
 
 
 def primary_of(judged: Sequence[Judged], chain: Sequence[tuple[str, str]]) -> Judged | None:
-    """The earliest cause of the worst findings; onsets that cannot be told apart go by ORDER."""
+    """The earliest cause of the worst findings; onsets that cannot be told apart go by ORDER.
+
+    What is not finite ends the run: then the earliest cause of that. What only tells how the run comes out
+    (no progress, stalled quality) is named where nothing else of its severity is.
+    """
     ill = [j for j in judged if j.finding.severity >= Severity.WARNING and j.finding.code != "GD901"]
     if not ill:
         return None
     worst = max(j.finding.severity for j in ill)
+    named = [j for j in ill if j.finding.severity == worst]
+    fatal = [j for j in named if j.finding.code == "GD105" and worst is Severity.ERROR]
+    named = fatal or [j for j in named if j.finding.code not in _OUTCOMES] or named
     by_id = {j.id: j for j in ill}
     backwards = [(effect, cause) for cause, effect in chain]
     roots: dict[str, Judged] = {}
-    for judged_one in ill:
-        if judged_one.finding.severity < worst:
-            continue
+    for judged_one in named:
         ancestors = [by_id[one] for one in _reachable(judged_one.id, backwards) if one in by_id]
         for one in ancestors:
             if not any(cause in by_id for effect, cause in backwards if effect == one.id):

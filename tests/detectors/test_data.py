@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gandoctor.api import diagnose
-from gandoctor.detectors.data import reals_out_of_reach
+from gandoctor.detectors.data import reals_out_of_reach, reals_wide_to_an_untrained_d
 from gandoctor.run import Run
 from tests.runs import Shape, game, hears, level, make_run, measured, noisy, one_finding, pieces, ramp
 
-out_of_reach = hears(reals_out_of_reach)
+out_of_reach, wide = hears(reals_out_of_reach), hears(reals_wide_to_an_untrained_d)
 
 
 def stds(fake: Shape, real: float) -> Run:
@@ -18,8 +20,25 @@ def stds(fake: Shape, real: float) -> Run:
     )
 
 
-FIRES = {"reals_out_of_reach": stds(pieces((0, 0.4), (0.2, 0.01)), 64.0)}  # bytes against a tanh
-SILENT = {"reals_out_of_reach": stds(ramp(0.05, 0.5), 0.5)}  # G begins with little
+def spreads(real: float, fake: float, start: int = 0) -> Run:
+    """The standard deviations of D's outputs, which begin at these and then are those of any game."""
+    late = np.full(400, 1.5)
+    columns = {"out/real_std": late.copy(), "out/fake_std": late.copy()}
+    columns["out/real_std"][0], columns["out/fake_std"][0] = real, fake
+    run = make_run(columns)
+    for tag, one in run.series.items():
+        run.series[tag] = replace(one, steps=one.steps - one.steps[0] + start)
+    return run
+
+
+FIRES = {
+    "reals_out_of_reach": stds(pieces((0, 0.4), (0.2, 0.01)), 64.0),  # bytes against a tanh
+    "reals_wide_to_an_untrained_d": spreads(60.0, 0.5),
+}
+SILENT = {
+    "reals_out_of_reach": stds(ramp(0.05, 0.5), 0.5),  # G begins with little
+    "reals_wide_to_an_untrained_d": spreads(2.0, 0.5),
+}
 
 
 def test_evidence_and_onset() -> None:
@@ -59,3 +78,16 @@ def test_it_is_named_before_the_collapse_that_it_looks_like() -> None:
     diagnosis = diagnose(run)
     assert diagnosis.primary is not None
     assert diagnosis.primary.finding.code == "GD702"
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        spreads(0.5, 1e-5),  # G starts tiny
+        spreads(160.0, 60_000.0),  # first weights N(0, 1) in both networks
+        spreads(160.0, 150.0),
+        spreads(60.0, 0.5, start=1_000),  # D has been trained
+    ],
+)
+def test_what_an_untrained_d_may_look_like(run: Run) -> None:
+    assert wide(run) == []

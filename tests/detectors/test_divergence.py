@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gandoctor.detectors.divergence import d_diverges, d_spikes, g_diverges, g_spikes
-from gandoctor.findings import Severity
+from gandoctor.findings import Finding, Severity
 from gandoctor.run import Run, Values
 from tests.runs import (
     Said,
@@ -78,6 +78,25 @@ def test_silent_on_a_hinge_g_whose_level_drifts() -> None:
     )
     run = make_run({"loss_D": noisy(level(1.6), 0.05), "loss_G": drift})
     assert g_runs_away(run) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "late", "fires"),
+    [
+        ([2.0, 500, 1_000], 2_000, 1),  # exploded after the first step
+        ([4e8, 3e7, 1e6], 5_000, 1),  # first weights far too large
+        ([6_000, 5_000, 4_000], 2_000, 0),  # a sum over an epoch
+        ([2.0, 500, 1_000], -2_000, 0),  # a critic
+    ],
+)
+def test_a_loss_that_no_family_has_is_held_against_the_largest_equilibrium(
+    first: list[float], late: float, fires: int
+) -> None:
+    rng = np.random.default_rng(0)
+    d = np.concatenate([first, late * np.exp(rng.normal(0, 0.3, 397))])
+    g = np.concatenate([first, -3 * late * np.abs(rng.normal(0, 1, 397))])
+    said = d_runs_away(make_run({"D_real": 0.3 * d, "D_fake": 0.7 * d, "loss_G": g}))
+    assert len([one for one in said if isinstance(one, Finding)]) == fires
 
 
 def test_silent_on_a_critic_that_starts_large_and_shrinks() -> None:

@@ -223,6 +223,14 @@ def test_a_mixed_g_loss_and_a_critic_are_not_examined() -> None:
     assert refusal(floor(logged(CRITIC)))[:2] == ("not-examinable", "no-equilibrium")
 
 
+def test_a_sign_is_told_from_a_d_that_has_won_where_the_start_is_not_logged() -> None:
+    # Relativistic, both losses pairs' differences: D is perfect, G's loss falls without a bound.
+    d, g = noisy(level(0.01), 0.3), noisy(ramp(-4.0, -14.0), 0.05)
+    assert one_finding(sinking(make_run({"loss_D": d, "loss_G": g}))).params["check"] == "sign"
+    critic = make_run({"loss_D": noisy(level(0.7), 0.3), "loss_G": g})  # a penalty far too strong
+    assert refusal(sinking(critic))[1] == "other-family"
+
+
 # --- losses against D's own outputs
 
 

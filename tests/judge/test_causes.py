@@ -103,6 +103,24 @@ def test_the_log_itself_is_never_primary() -> None:
     assert primary(judged("GD901", 0, Severity.ERROR), judged("GD103", 500)) == "GD103-1"
 
 
+def test_what_is_not_finite_comes_first_with_its_own_cause() -> None:
+    assert primary(judged("GD401", 100, Severity.ERROR), judged("GD105", 5_000, Severity.ERROR)) == "GD105-1"
+    assert (
+        primary(
+            judged("GD401", 100, Severity.ERROR),
+            judged("GD302", 4_000),
+            judged("GD105", 5_000, Severity.ERROR),
+        )
+        == "GD302-1"
+    )
+
+
+def test_no_progress_is_named_where_nothing_else_is() -> None:
+    assert primary(judged("GD104", 100), judged("GD401", 5_000)) == "GD401-1"
+    assert primary(judged("GD104", 100)) == "GD104-1"
+    assert primary(judged("GD104", 100, Severity.ERROR), judged("GD401", 50)) == "GD104-1"
+
+
 def test_the_cause_of_the_worst_is_primary_though_milder() -> None:
     ill = [judged("GD105", 1_350, Severity.ERROR), judged("GD302", 1_200, Severity.WARNING)]
     assert primary(*ill) == "GD302-1"

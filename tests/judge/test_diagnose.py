@@ -171,7 +171,7 @@ def test_findings_of_other_networks_pairs_and_codes_stay_apart() -> None:
 
 
 def test_collapse_by_two_kinds_of_evidence_is_an_error() -> None:
-    alike = {"out/fake_std": jump(1.8, 0.5, at=0.5), "out/real_std": level(2.0)}
+    alike = {"out/fake_std": jump(1.8, 0.7, at=0.5), "out/real_std": level(2.0)}
     samples = {"samples/fake_std": jump(0.5, 0.21, at=0.5), "samples/real_std": level(0.5)}
     assert codes(diagnose_run(with_series(healthy(), **alike)))["GD402"] is Severity.WARNING
     both = diagnose_run(with_series(healthy(), **alike, **samples))
