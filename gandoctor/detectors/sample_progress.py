@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -34,8 +35,12 @@ def grid_never_changes(view: RunView, limits: Limits) -> Iterator[Finding]:
     most = max(features.moved(looks[0][1], look) for _, look in looks[1:])
     if most <= bound.value:
         held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
-        yield finding_from(view, "GD204", held, "change of the fixed-noise grid / distance of two tiles", most,
-                           bound, severe=most == 0, network="G", grid=_ends(held))  # fmt: skip
+        found = finding_from(view, "GD204", held, "change of the fixed-noise grid / distance of two tiles", most,
+                             bound, severe=most == 0, network="G", grid=_ends(held))  # fmt: skip
+        if most > 0:  # a G that moves a little may have stood still only since the first frame
+            seen = replace(found.stretch, onset=found.stretch.onset_interval[1])
+            found = replace(found, stretch=seen)
+        yield found
 
 
 @detector("GD104", needs=(FIXED_GRIDS,), min_points=4)

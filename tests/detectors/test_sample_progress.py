@@ -49,6 +49,12 @@ def test_a_grid_that_is_the_same_to_the_bit_is_an_error() -> None:
     assert finding.params["network"] == "G"
 
 
+def test_a_grid_that_hardly_changes_is_dated_by_its_first_frame() -> None:
+    finding = one_finding(never(drawn({"fixed": on_the_way(0, 0.001, 0.002, 0.003)})))
+    assert finding.severity is Severity.WARNING
+    assert finding.stretch.onset == finding.stretch.onset_interval[1] > 50
+
+
 def test_a_stream_without_a_telling_name_may_hold_inputs() -> None:
     assert never(drawn({"x": [scenes(0)] * 4})) == []
     assert one_finding(never(drawn({"fakes": [scenes(0)] * 4})))
