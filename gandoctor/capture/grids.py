@@ -1,4 +1,4 @@
-"""Sample grids of fixed noise, of fresh noise and of interpolations, drawn without touching the training."""
+"""Sample grids of fixed noise, of fresh noise, of interpolations and of reals, drawn without touching the training."""
 
 from __future__ import annotations
 
@@ -40,20 +40,25 @@ class Grids:
         )  # its own, so that looking does not change the training
         self._latent = tuple(latent)
         self._fixed = self._noise(ROWS * ROWS)
+        self._has_reals = False
 
-    def save(self, step: int) -> None:
-        """Draw and save the grids of a step. Raises OSError."""
+    def save(self, step: int, reals: Tensor | None = None) -> None:
+        """Draw and save the grids of a step; of reals (n, C, H, W) or (n, d), as D sees them, once. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         ends = self._noise(2 * ROWS)
         batches = {"fixed": self._fixed, "random": self._noise(ROWS * ROWS), "interpolation": between(ends)}
         with undisturbed(self._networks, self._device):
             for kind, z in batches.items():
-                samples = self._samples(z)
-                name = f"{kind}_{step:08d}"
-                if samples.dim() == 4:
-                    Image.fromarray(tiled(samples, self.span)).save(self.folder / f"{name}.png")
-                else:
-                    np.save(self.folder / f"{name}.npy", samples.flatten(1).numpy())
+                self._write(f"{kind}_{step:08d}", self._samples(z))
+        if reals is not None and not self._has_reals:
+            self._write(f"reals_{step:08d}", reals[: ROWS * ROWS].detach().float().cpu())
+            self._has_reals = True
+
+    def _write(self, name: str, samples: Tensor) -> None:
+        if samples.dim() == 4:
+            Image.fromarray(tiled(samples, self.span)).save(self.folder / f"{name}.png")
+        else:
+            np.save(self.folder / f"{name}.npy", samples.flatten(1).numpy())
 
     def _samples(self, z: Tensor) -> Tensor:
         try:

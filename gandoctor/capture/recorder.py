@@ -39,7 +39,7 @@ class Recorder:
     G, D: the networks: norms of their weights, whole and by layer.
     opt_G, opt_D: their optimisers: norms of gradients and of steps, taken as the optimiser steps, and
         learning rates.
-    latent: size or shape of one z: grids of fixed noise, of fresh noise and of interpolations.
+    latent: size or shape of one z: grids of fixed noise, of fresh noise and of interpolations; of reals one.
     sample: z (n, *latent) → samples, where that is not G itself (an average of its weights, a condition).
     span: the values of samples that are black and white.
     settings: what else is to stand in config.json, e.g. {"loss": "hinge", "penalty_weight": 10}.
@@ -151,7 +151,7 @@ class Recorder:
             outputs = {"real": real_output, "fake": fake_output, "heldout": heldout_output}
             self._record(step, losses, outputs, {"fake": fake, "real": real})
             self._kept = {}
-        self._save()
+        self._save(real)
         self._calls += 1
 
     def _due(self) -> bool:
@@ -182,7 +182,7 @@ class Recorder:
         if values:
             self._safely(lambda: self._writer.write(step, values))
 
-    def _save(self, end: bool = False) -> None:
+    def _save(self, real: Tensor | None = None, end: bool = False) -> None:
         """The grids and the checkpoint that are due, or those of the end."""
         step = self._last
         if (
@@ -191,7 +191,7 @@ class Recorder:
             and (end or self._calls % self._samples_every == 0)
         ):
             self._sampled, grids = step, self._grids
-            self._safely(lambda: grids.save(step))
+            self._safely(lambda: grids.save(step, real))
         every = self._checkpoints_every
         if every and self._saved != step and (end or (self._calls and self._calls % every == 0)):
             self._saved = step

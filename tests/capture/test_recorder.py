@@ -157,7 +157,9 @@ def test_grids_and_checkpoints(run: tuple[Toy, RunView, object]) -> None:
     folder = run[1].run.path
     names = sorted(path.name for path in (folder / "samples").iterdir())
     kinds = ("fixed", "interpolation", "random")
-    assert names == [f"{kind}_{step:08d}.npy" for kind in kinds for step in (0, 30, 59)]
+    drawn = [f"{kind}_{step:08d}.npy" for kind in kinds for step in (0, 30, 59)]
+    assert names == [*drawn, "reals_00000000.npy"]
+    assert np.load(folder / "samples/reals_00000000.npy").shape == (32, 2)
     fixed = [np.load(folder / f"samples/fixed_{step:08d}.npy") for step in (0, 59)]
     assert fixed[0].shape == (64, 2)
     assert not np.array_equal(*fixed)
