@@ -98,6 +98,7 @@ def _only(report: contract.Report, place: int) -> contract.Report:
 def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str, Any]) -> str:
     """The page of one run. plotly: embedded, or beside the page."""
     from gandoctor.reports._figures import figures
+    from gandoctor.reports._pictures import proofs
 
     lang = report.language
     run = _shown(report.runs[0])
@@ -121,6 +122,7 @@ def _run_page(report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str
         onset=terminal.onset_line(run, lang) if run.primary else "",
         family=terminal.family_line(run, diagnosis),
         when=lambda step: _when(diagnosis, step),
+        proofs=proofs(diagnosis, lang),
         map_hint=clean(terminal.map_hint(diagnosis, lang), lines=True),
         certain={clean(tag): role.certainty for view in diagnosis.views for tag, role in view.roles.items()},
         length={clean(tag): one.points for view in diagnosis.views for tag, one in view.series.items()},
