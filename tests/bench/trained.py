@@ -31,7 +31,7 @@ from typing import Any
 
 from gandoctor.stats import wilson
 from gandoctor.trainer import FAULTS, LogConfig, TrainConfig, configure
-from gandoctor.trainer.config import BASELINES, PER_RUN
+from gandoctor.trainer.config import BASELINES, LOG_LEVELS, PER_RUN
 from gandoctor.trainer.faults import Fault, visible
 from gandoctor.trainer.truth import FILE, State, primaries
 
@@ -130,6 +130,10 @@ def _same_shape(config: TrainConfig, shape: TrainConfig) -> TrainConfig:
     """Give a configuration the step counts of its group, which the dose may have moved."""
     own = {name: getattr(config, name) for name in PER_RUN}
     return replace(shape, **own)
+
+
+def _logging(config: TrainConfig, level: str) -> TrainConfig:
+    return replace(config, log=replace(config.log, level=level))
 
 
 def train_group(job: tuple[Group, Path, int]) -> list[dict[str, Any]]:
@@ -325,6 +329,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2000, help="below 2000: development")
     parser.add_argument("--jobs", type=int, default=2, help="processes that train")
     parser.add_argument("--side", type=int, default=4, help="runs of one fault, trained side by side")
+    parser.add_argument("--level", choices=LOG_LEVELS, help="what every run logs, in place of a draw")
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="NAME")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--keep", type=Path, help="train into this folder and keep it")
@@ -335,6 +340,8 @@ def main() -> None:
         root = options.reuse or options.keep or Path(scratch)
         if not options.reuse:
             groups = draw(options.healthy, options.ill, options.seed, options.side, options.faults)
+            if options.level:
+                groups = [[(_logging(c, options.level), style) for c, style in group] for group in groups]
             train_all(groups, root, options.jobs)
         if options.only_train:
             return
