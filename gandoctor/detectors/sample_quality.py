@@ -130,7 +130,7 @@ def strips_that_jump(view: RunView, limits: Limits) -> Iterator[Finding | NotExa
         jumps = _jumps(held.look, jump.value) if held is not None else None
         if held is not None and jumps is not None:
             value = float(jumps.mean())
-            tiles = " ".join(str(row * held.look.cols) for row in np.flatnonzero(jumps)[:4])
+            tiles = ", ".join(str(row * held.look.cols + 1) for row in np.flatnonzero(jumps)[:4])
             yield finding_from(view, "GD404", held, "strips with a jump", value, share, tiles, share=value)
     if not seen:
         names = ", ".join(stream.name for stream in view.frames.of(Shows.INTERPOLATION))
@@ -188,7 +188,7 @@ def _rough(look: Look, bound: float) -> float:
 
 
 def _numbers(look: Look, which: Mask) -> str:
-    return " ".join(str(int(one)) for one in look.index[which][:4])
+    return ", ".join(str(int(one) + 1) for one in look.index[which][:4])
 
 
 def _too_small(view: RunView, code: str) -> NotExamined:

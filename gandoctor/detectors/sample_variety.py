@@ -195,9 +195,9 @@ def _within_rows(look: Look) -> float | None:
 
 
 def _tiles(look: Look) -> str:
-    """The nearest tiles of a frame, "3=17 5=9"; the first two where none is near another."""
+    """The nearest tiles of a frame, "3 = 17, 5 = 9"; the first two where none is near another."""
     pairs = features.duplicate_pairs(look) or [(int(look.index[0]), int(look.index[1]))]
-    return " ".join(f"{a}={b}" for a, b in pairs)
+    return ", ".join(f"{a + 1} = {b + 1}" for a, b in pairs)
 
 
 def finding_from(
@@ -214,7 +214,7 @@ def finding_from(
 ) -> Finding:
     """A finding that holds since some frame of a stream, with the last frame and the tiles that show it.
 
-    tiles: their numbers in the frame, row by row, "3=17" for two that are alike.
+    tiles: their numbers in the frame from 1 on, row by row; "3 = 17" for two that are alike.
     """
     stretch = view.since(held)
     evidence = Evidence(Kind.SAMPLES, statistic, measured, bound, (), view.window(stretch))

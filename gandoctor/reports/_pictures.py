@@ -63,16 +63,17 @@ def _frame(diagnosis: Diagnosis, judged: Judged) -> tuple[Stream, Frame] | None:
     for view in diagnosis.views:
         for stream in view.frames.streams:
             for frame in stream.frames:
-                if frame.step == params["frame"] and frame.file.name == params["grid"]:
+                if frame.step == params["frame"] and frame.file.name in str(params["grid"]).split(" = "):
                     return stream, frame
     return None
 
 
 def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang: str) -> Iterator[Shown]:
     unit = diagnosis.views[0].unit.value
-    pairs = [tuple(map(int, pair.split("="))) for pair in tiles.split() if "=" in pair]
+    named = [[int(tile) - 1 for tile in one.split("=")] for one in tiles.split(",") if tiles]
     first = stream.frames[0]
-    for one, marked in ((first, []), (frame, pairs)) if first is not frame else ((frame, pairs),):
+    marked = [tile for tiles_alike in named for tile in tiles_alike]
+    for one in (first, frame) if first is not frame else (frame,):
         layout = _layout(stream, one)
         pixels = _pixels(one)
         if pixels is None:
@@ -80,12 +81,12 @@ def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang:
         caption = f"{clean(one.file.name)} · {at_step(one.step, unit, lang)}"
         if layout is not None and layout.count > 1:
             caption += " · " + say("tiles", lang, rows=layout.rows, cols=layout.cols)
-        yield _encoded(_framed(pixels, layout, [i for pair in marked for i in pair]), caption)
+        yield _encoded(_framed(pixels, layout, marked if one is frame else []), caption)
     layout, pixels = _layout(stream, frame), _pixels(frame)
     if layout is None or pixels is None:
         return
     cells = cut(pixels, layout)
-    for a, b in pairs[:3]:
+    for a, b in [pair for pair in named if len(pair) == 2][:3]:
         if max(a, b) < len(cells):
             beside = np.concatenate([cells[a], np.full_like(cells[a][:, :2], 255), cells[b]], axis=1)
             yield _encoded(_sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
