@@ -316,7 +316,7 @@ def test_how_far_a_tensor_moved() -> None:
 
 
 def test_each_file_is_opened_once_and_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gandoctor.interpret import snapshots as module
+    from gandoctor.contents import checkpoint as module
 
     opened: list[Path] = []
     really = module.open_checkpoint
