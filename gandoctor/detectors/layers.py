@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Subject
-from gandoctor.interpret.networks import Network
 from gandoctor.interpret.snapshots import History, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.networks import Network
 
 RGB = re.compile(r"(?:to|from)_?rgb", re.IGNORECASE)
 NO_NETWORK = "no-network-recognised"

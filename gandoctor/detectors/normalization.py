@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
 from gandoctor.detectors.layers import label, subject, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
-from gandoctor.interpret.networks import Layer, Network, Running
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.networks import Layer, Network, Running
 
 NO_BATCH_NORM = "no-running-statistics"
 

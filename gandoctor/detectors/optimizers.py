@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
 from gandoctor.detectors.layers import NO_MOMENTS, label, subject, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
-from gandoctor.interpret.networks import Moments, Network, Optimiser
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, WARM_UP, RunView
 from gandoctor.thresholds import Limits
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.networks import Moments, Network, Optimiser
 
 _YOUNG = 100  # steps: before, moments and weights are still at their start
 

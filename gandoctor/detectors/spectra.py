@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
 from gandoctor.detectors.layers import label, subject, unseen
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, Stretch, Threshold
 from gandoctor.interpret.families import UNKNOWN
-from gandoctor.interpret.networks import Layer, Network
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, WARM_UP, RunView
 from gandoctor.thresholds import Limits
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.networks import Layer, Network
 
 _WIDE = 16  # rows and columns from which on a matrix has a spectrum to lose
 

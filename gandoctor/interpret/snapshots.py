@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from gandoctor.contents.checkpoint import open_checkpoint
-from gandoctor.contents.tensors import Unreadable
 from gandoctor.findings import Stretch
-from gandoctor.interpret.networks import Contents, Network, Optimiser, contents_of
 from gandoctor.run import Checkpoint, LogProblem, Run, Unit
+
+if TYPE_CHECKING:
+    from gandoctor.interpret.networks import Contents, Network, Optimiser
 
 _BEYOND = (
     1.05  # of the log's last step: a checkpoint saved after the last logged point counts in the same unit
@@ -64,6 +64,10 @@ class Opened:
 
     def contents(self, one: Checkpoint) -> Contents:
         """What a file holds; empty, and a problem noted, where it cannot be read."""
+        # What opens and measures weights is loaded by runs that have some.
+        from gandoctor.contents.checkpoint import Unreadable, open_checkpoint
+        from gandoctor.interpret.networks import Contents, contents_of
+
         try:
             made = contents_of(open_checkpoint(one.path, one.format), one.path)
         except Unreadable as wrong:

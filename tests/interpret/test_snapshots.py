@@ -21,6 +21,7 @@ from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Verdict
 from gandoctor.run import Run, Unit
 from tests.checkpoints import D_SIZES, G_SIZES, adam, folder, healthy, net, run_with, saved, snapshot
+from tests.histograms import histogram_run
 from tests.runs import bce_run, level, noisy, view_of
 
 torch = pytest.importorskip("torch")
@@ -316,7 +317,7 @@ def test_how_far_a_tensor_moved() -> None:
 
 
 def test_each_file_is_opened_once_and_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gandoctor.interpret import snapshots as module
+    from gandoctor.contents import checkpoint as module
 
     opened: list[Path] = []
     really = module.open_checkpoint
@@ -469,3 +470,19 @@ def test_checkpoints_of_strangers() -> None:
     assert from_checkpoints(CORPUS / "checkpoint-dcgan") == {}
     # clipped before the step: no more than healthy clipped critics of the reference trainer
     assert from_checkpoints(CORPUS / "checkpoint-wgan-weight-clipping") == {"GD603": Severity.INFO}
+
+
+# --- beside the log
+
+
+def test_a_layer_that_histograms_and_checkpoints_show_frozen_is_one_finding() -> None:
+    trees = healthy(10, 400)
+    first = trees[400]["D"]["2.weight"]
+    for tree in trees.values():
+        tree["D"] = {**tree["D"], "2.weight": first}
+    logged = {f"netD/{key}": [tree["D"][key].ravel() for tree in trees.values()]
+              for key in ("0.weight", "2.weight", "4.weight", "6.weight")}  # fmt: skip
+    run = saved(trees, histogram_run(logged, every=400))
+    [found] = [one.finding for one in diagnose_run(run).findings if one.finding.code == "GD303"]
+    assert (found.subject.network, found.subject.layer, found.severity) == ("D", "2", Severity.WARNING)
+    assert len(found.evidence) == 2
