@@ -25,8 +25,8 @@ BOUNDED = ("ns", "minimax", "hinge", "lsgan", "rpgan")  # losses with a value at
 ALL = (*BOUNDED, "wgan-gp", "wgan-clip")
 
 # The first level of logging (config.LOG_LEVELS) at which a symptom leaves a trace in the scalars, from its
-# definition and from what its mechanism changes; "config": where the configuration is logged; "never": only
-# samples, checkpoints or held-out data show it.
+# definition and from what its mechanism changes; "config": where the configuration is logged; "never": no
+# scalar shows it.
 VISIBLE = {
     "GD101": "losses", "GD102": "outputs", "GD104": "norms", "GD105": "losses",
     "GD201": "losses", "GD202": "outputs", "GD203": "never", "GD204": "losses",
@@ -37,6 +37,10 @@ VISIBLE = {
 
 # A critic's loss has no value of its own for a D that is ahead, nor a range that wrong code leaves.
 VISIBLE_CRITIC = {"GD201": "outputs", "GD701": "outputs"}
+
+# What else a run may leave: sample grids, and weights with the optimisers' state.
+VISIBLE_IN_SAMPLES = frozenset({"GD401", "GD402"})
+VISIBLE_IN_CHECKPOINTS = frozenset({"GD301", "GD603"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,11 @@ def configure(
 
 
 def visible(code: str, config: TrainConfig) -> bool:
-    """Whether a symptom leaves a trace in the scalars and the configuration that a run logs."""
+    """Whether a symptom leaves a trace in what a run logs: scalars, configuration, samples, checkpoints."""
+    if config.log.images and code in VISIBLE_IN_SAMPLES:
+        return True
+    if config.log.checkpoints and code in VISIBLE_IN_CHECKPOINTS:
+        return True
     critic = VISIBLE_CRITIC if config.family.startswith("wgan") else {}
     own = FAULTS[config.fault].shows if config.fault else {}
     level = {**VISIBLE, **critic, **own}.get(code, "never")

@@ -190,7 +190,8 @@ def rescored(root: Path, rows: Sequence[Row]) -> list[Row]:
         fault = FAULTS[row["fault"]] if row["fault"] else Fault("", "", ())
         config = replace(
             TrainConfig(), family=row["family"], fault=row["fault"],
-            log=LogConfig(level=row["level"], config=row["config"] == "1"),
+            log=LogConfig(level=row["level"], config=row["config"] == "1", images=int(row["images"]),
+                          checkpoints=int(row["checkpoints"])),
         )  # fmt: skip
 
         def seen(code: str, config: TrainConfig = config) -> bool:

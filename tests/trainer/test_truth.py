@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,5 +140,12 @@ def test_where_no_cause_is_visible_its_visible_consequences_count() -> None:
 def test_what_a_log_can_show(
     fault: str, family: str, code: str, level: str, config: bool, seen: bool
 ) -> None:
-    run = configure(family, "ring8", fault, log=LogConfig(level=level, config=config))
-    assert visible(code, run) is seen
+    log = LogConfig(level=level, config=config, images=0, checkpoints=0)
+    assert visible(code, configure(family, "ring8", fault, log=log)) is seen
+
+
+def test_samples_and_checkpoints_show_what_scalars_do_not() -> None:
+    bare = LogConfig(level="losses", config=False, images=0, checkpoints=0)
+    for code, log in (("GD401", replace(bare, images=3)), ("GD603", replace(bare, checkpoints=2))):
+        assert visible(code, configure("wgan-clip", "ring8", log=log))
+        assert not visible(code, configure("wgan-clip", "ring8", log=bare))
