@@ -1,12 +1,10 @@
-"""What is loaded when, and how long it takes. Times are of the processor, so that a busy machine may wait."""
+"""What is loaded when; how long it takes is measured by tests/bench/startup.py."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -42,18 +40,6 @@ def loaded(*words: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-def seconds(command: Sequence[str], tries: int = 3) -> float:
-    """The least processor time of a few tries, user and system, of the whole process."""
-    best = float("inf")
-    for _ in range(tries):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        best = min(best, used.ru_utime + used.ru_stime)
-    return best
-
-
 def test_importing_gandoctor_loads_nothing_heavy() -> None:
     code = "import sys, gandoctor; gandoctor.__version__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -69,17 +55,3 @@ def test_a_small_csv_as_json_loads_no_plots_torch_or_tensorboard(tmp_path: Path)
     modules = loaded("diagnose", str(write_gan(tmp_path / "log.csv")), "--format", f"json:{tmp_path}/x.json")
     assert json.loads((tmp_path / "x.json").read_text())["runs"]
     assert modules.isdisjoint({"torch", "plotly", "tensorboard", "scipy.stats", "jinja2", "PIL"})
-
-
-@pytest.mark.parametrize(
-    ("code", "limit"),
-    [
-        ("import gandoctor", 0.1),
-        ("from gandoctor.cli import main; main(['--version'])", 0.15),
-        ("from gandoctor.cli import main; main(['diagnose', 'log.csv', '--format', 'json'])", 1.5),
-    ],
-)
-def test_it_starts_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, limit: float) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_gan(tmp_path / "log.csv")
-    assert seconds([sys.executable, "-c", code]) < limit
