@@ -208,14 +208,21 @@ def _numbers(
             kept, last = kept + 1, int(ends[-1])
     letters[last] = 0x20
     raw = bytes(text)
-    try:
-        flat = np.array(orjson.loads(b"[" + raw + b"]"), dtype=np.float64)
-    except orjson.JSONDecodeError:
+    # JSON's whole numbers have no minus zero.
+    flat = None if b"-0," in raw or b"-0 " in raw else _from_json(raw)
+    if flat is None:
         try:
             flat = np.array(list(map(float, raw.split(b","))), dtype=np.float64)
         except ValueError:
             return None
     return flat.reshape(len(edges), kept) if flat.shape == (len(edges) * kept,) else None
+
+
+def _from_json(raw: bytes) -> Values | None:
+    try:
+        return np.array(orjson.loads(b"[" + raw + b"]"), dtype=np.float64)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _walls(
