@@ -697,7 +697,7 @@ def _begun(columns: Mapping[str, Column]) -> int | None:
 
 
 def _holds(rows: Steps, row: int) -> bool:
-    place = int(np.searchsorted(rows, row))
+    place = int(rows.searchsorted(row))
     return place < len(rows) and int(rows[place]) == row
 
 
@@ -705,5 +705,8 @@ def _told_apart(one: Series) -> Series:
     """A series without points that repeat the one before: some loggers print each line twice."""
     if one.unit is Unit.RECORD or len(one) < 2:
         return one
-    again = (one.steps[1:] == one.steps[:-1]) & (one.values[1:] == one.values[:-1])
-    return one.take(np.append(True, ~again)) if np.any(again) else one
+    again = one.steps[1:] == one.steps[:-1]
+    if not again.any():
+        return one
+    again &= one.values[1:] == one.values[:-1]
+    return one.take(np.append(True, ~again)) if again.any() else one
