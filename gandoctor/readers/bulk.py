@@ -209,7 +209,7 @@ def _numbers(
     letters[last] = 0x20
     raw = bytes(text)
     # JSON's whole numbers have no minus zero.
-    flat = None if b"-0," in raw or b"-0 " in raw else _from_json(raw)
+    flat = None if b"-" in raw and (b"-0," in raw or b"-0 " in raw) else _from_json(raw)
     if flat is None:
         try:
             flat = np.array(list(map(float, raw.split(b","))), dtype=np.float64)

@@ -49,6 +49,7 @@ _HEADER = re.compile(r"\s*={4,}.{0,40}\bLoss\b.{0,80}={4,}\s*$", re.IGNORECASE)
 _OPTIONS = re.compile(
     r"\s*[-=*]{4,}\s*(?:options|arguments|config(?:uration)?|parameters)\s*[-=*]{4,}\s*$", re.IGNORECASE
 )
+_OPTIONS_WORD = re.compile(rb"option|argument|config|parameter", re.IGNORECASE)
 _RULES = ("=", "-", "*")
 _OPTIONS_END = re.compile(r"\s*[-=*]{4,}\s*(?:end\b.*)?[-=*]{4,}\s*$", re.IGNORECASE)
 _OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]{0,60})\s*[:=]\s*(?P<value>.*?)\s*(?:\[default:.*)?$")
@@ -236,7 +237,8 @@ class TextLog:
         """Add some lines, in the order of the file."""
         self.next_row = chunk.first + len(chunk.lines)
         lines = chunk.lines if chunk.ended else chunk.lines[:-1]
-        heads = _option_heads(lines) if len(lines) >= bulk.FEWEST_LINES else []
+        skeletons = bulk.skeletons(lines) if len(lines) >= bulk.FEWEST_LINES else []
+        heads = _option_heads(lines, skeletons)
         at = 0
         while at < len(lines):
             if self.options:  # what a line in a block of options says depends on those before
@@ -244,7 +246,7 @@ class TextLog:
                 at += 1
                 continue
             stop = next((head + 1 for head in heads if head >= at), len(lines))
-            for number in self._in_bulk(lines[at:stop], chunk.first + at):
+            for number in self._in_bulk(lines[at:stop], skeletons[at:stop], chunk.first + at):
                 self._line(chunk.first + at + number, lines[at + number])
             at = stop
         if not chunk.ended and chunk.lines[-1].strip("\0 \t"):
@@ -252,11 +254,10 @@ class TextLog:
 
     # --- many lines at once ---
 
-    def _in_bulk(self, lines: Sequence[str], first: int) -> Iterable[int]:
+    def _in_bulk(self, lines: Sequence[str], skeletons: Sequence[bytes], first: int) -> Iterable[int]:
         """Read the lines of which there are many alike; the numbers of the others."""
         if len(lines) < bulk.FEWEST_LINES:
             return range(len(lines))
-        skeletons = bulk.skeletons(lines)
         groups: dict[bytes, list[int]] = {skeleton: [] for skeleton in skeletons}
         if len(groups) == 1:
             groups[skeletons[0]] = list(range(len(lines)))
@@ -536,16 +537,12 @@ class TextLog:
         return [start for start in self.starts if start.order <= last] if last else self.starts
 
 
-def _option_heads(lines: Sequence[str]) -> list[int]:
-    """The numbers of the lines that begin a printed block of options."""
-    text = "\n".join(lines).lower()
-    if not any(word in text for word in ("option", "argument", "config", "parameter")):
+def _option_heads(lines: Sequence[str], skeletons: Sequence[bytes]) -> list[int]:
+    """The numbers of the lines that begin a printed block of options. skeletons: of all lines, or none."""
+    likely = {skeleton for skeleton in set(skeletons) if _OPTIONS_WORD.search(skeleton) is not None}
+    if not likely:
         return []
-    return [
-        number
-        for number, line in enumerate(lines)
-        if line[:80].lstrip()[:1] in _RULES and _OPTIONS.match(line)
-    ]
+    return [n for n, one in enumerate(skeletons) if one in likely and _OPTIONS.match(lines[n]) is not None]
 
 
 def _names(record: Record) -> tuple[object, ...]:
