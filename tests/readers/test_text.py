@@ -460,11 +460,12 @@ def test_many_lines_at_once_are_read_like_one_by_one(
         ("D: 0.5 G: 0.7", "D: 1_0 G: 0.57"),
         ("D: 0.5 G: 0.7", "D: -0 G: 0.7"),
         ("D: 0.5 G: 0.7", "D: 0.5 G: -0"),
+        ("1-9 [==>..] - D: 0.5 G: 0.7", "-9 [==>..] - D: 0.5 G: 0.7"),
         ("lr: 0.5", "---- Options ----"),
         ("lr: 0.5 G: 0.7", "---- Options ----"),
     ],
 )
-@pytest.mark.parametrize("place", [0, 50, 99])
+@pytest.mark.parametrize("place", [0, 20, 50, 99])
 def test_a_damaged_line_among_many_is_read_as_if_alone(
     tmp_path: Path, good: str, damaged: str, place: int
 ) -> None:
