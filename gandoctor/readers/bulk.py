@@ -148,7 +148,8 @@ def _is_whole(text: str, runs: int) -> bool:
 def _owner(run: re.Match[str], record: Record) -> int | None:
     start, end = run.span()
     if record.stamp is not None and start < record.stamp[1] and end > record.stamp[0]:
-        return _STAMP
+        further = run[0][max(0, record.stamp[1] - start) :]
+        return None if any(map(str.isdigit, further)) else _STAMP  # 23:25:44,3.0: the time ends within
     for place, field in enumerate(record.fields):
         if start < field.end and end > field.start:
             return place if field.start <= start and end <= field.end else None

@@ -304,7 +304,7 @@ def main() -> int:
 
 def tried(data: bytes, path: Path, rng: random.Random) -> list[str]:
     """Write one input and read it; what is wrong."""
-    printed = clean(decoded(data)).replace("\0", "\n")
+    printed = clean(decoded(data).replace("\0", "\n"))
     path.write_bytes(as_notebook(data, rng) if path.suffix == ".ipynb" else data)
     try:
         return list(faults(path, printed, rng))
