@@ -24,6 +24,7 @@ FEWEST_LINES = 32
 _DIGITS = b"0123456789.+-"
 _RUN = re.compile(r"[0-9.+-]+")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_DIGIT_RUN = re.compile(rb"[0-9]+")
 _EXPONENT = re.compile(r"[0-9.+-]+[eE][0-9+-]+")
 _TIMES = re.compile(r"(?:(?:19|20)\d\d-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:\n|\Z))++", re.ASCII)
 _HIDDEN = bytes(range(0x0E, 0x0E + len(_DIGITS)))  # control characters that stand for digits in names
@@ -54,7 +55,7 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
     runs = _runs(lines[0], record) if can_read(lines[0], record) else None
     if runs is None:
         return None
-    owners, digits, names = runs
+    owners, digits, others, names = runs
     block = ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
     if len(block.translate(None, _HIDDEN)) != len(block):
         return None
@@ -63,7 +64,8 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
     edges = _edges(block, len(lines), len(owners))
     if edges is None:
         return None
-    table = _numbers(block, edges, owners) if _are_digits(block, edges, digits) else None
+    alike = _are_digits(block, edges, digits) and _are_alike(block, edges, others)
+    table = _numbers(block, edges, owners) if alike else None
     if table is None:
         return None
     walls = None
@@ -85,14 +87,16 @@ def columns_of(lines: Sequence[str], record: Record) -> tuple[list[Values], Valu
 _SKIP, _STAMP = -1, -2  # owners of a stretch of digits that is no field
 
 
-def _runs(line: str, record: Record) -> tuple[list[int], list[int], list[bytes]] | None:
-    """Which field owns each stretch of digits, which must be digits alone, and names that have digits.
+def _runs(line: str, record: Record) -> tuple[list[int], list[int], list[int], list[bytes]] | None:
+    """Which field owns each stretch of digits, which must be digits alone, which are no numbers (`1-9`),
+    and names that have digits.
 
     A stretch that belongs to letters (`G_L1`) is part of the shape. A number that stands alone and is
     none of the log's must be one in all lines, too: it gets an owner of its own, after the fields.
     """
     owners: list[int] = []
     digits: list[int] = []
+    no_numbers: list[int] = []
     names: dict[bytes, None] = {}
     others = len(record.fields)
     for run in _RUN.finditer(line):
@@ -106,6 +110,8 @@ def _runs(line: str, record: Record) -> tuple[list[int], list[int], list[bytes]]
                 continue
             if _NUMBER.fullmatch(run[0]):
                 owner, others = others, others + 1
+            else:
+                no_numbers.append(len(owners))
         counter = owner >= len(record.fields) or (owner >= 0 and _is_counter(record.fields[owner]))
         if counter and run[0].isdigit():
             digits.append(len(owners))
@@ -114,7 +120,7 @@ def _runs(line: str, record: Record) -> tuple[list[int], list[int], list[bytes]]
         _is_whole(line[field.start : field.end], owners.count(place))
         for place, field in enumerate(record.fields)
     )
-    return (owners, digits, list(names)) if whole else None
+    return (owners, digits, no_numbers, list(names)) if whole else None
 
 
 def _name_around(line: str, run: re.Match[str]) -> str:
@@ -142,7 +148,8 @@ def _is_whole(text: str, runs: int) -> bool:
 def _owner(run: re.Match[str], record: Record) -> int | None:
     start, end = run.span()
     if record.stamp is not None and start < record.stamp[1] and end > record.stamp[0]:
-        return _STAMP
+        further = run[0][max(0, record.stamp[1] - start) :]
+        return None if any(map(str.isdigit, further)) else _STAMP  # 23:25:44,3.0: the time ends within
     for place, field in enumerate(record.fields):
         if start < field.end and end > field.start:
             return place if field.start <= start and end <= field.end else None
@@ -185,6 +192,15 @@ def _are_digits(block: bytes, edges: npt.NDArray[np.int64], places: Sequence[int
     return True
 
 
+def _are_alike(block: bytes, edges: npt.NDArray[np.int64], places: Sequence[int]) -> bool:
+    """Whether the stretches at each of these places differ in their digits only: `-9` is no `1-9`."""
+    for place in places:
+        found = {block[start:end] for start, end in edges[:, 2 * place : 2 * place + 2].tolist()}
+        if len({_DIGIT_RUN.sub(b"0", text) for text in found}) > 1:
+            return False
+    return True
+
+
 def _numbers(
     block: bytes, edges: npt.NDArray[np.int64], owners: Sequence[int]
 ) -> npt.NDArray[np.float64] | None:
@@ -208,14 +224,21 @@ def _numbers(
             kept, last = kept + 1, int(ends[-1])
     letters[last] = 0x20
     raw = bytes(text)
-    try:
-        flat = np.array(orjson.loads(b"[" + raw + b"]"), dtype=np.float64)
-    except orjson.JSONDecodeError:
+    # JSON's whole numbers have no minus zero.
+    flat = None if b"-" in raw and (b"-0," in raw or b"-0 " in raw) else _from_json(raw)
+    if flat is None:
         try:
             flat = np.array(list(map(float, raw.split(b","))), dtype=np.float64)
         except ValueError:
             return None
     return flat.reshape(len(edges), kept) if flat.shape == (len(edges) * kept,) else None
+
+
+def _from_json(raw: bytes) -> Values | None:
+    try:
+        return np.array(orjson.loads(b"[" + raw + b"]"), dtype=np.float64)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _walls(

@@ -157,7 +157,7 @@ class Columns:
 def _joined(parts: Sequence[Steps | Sequence[int]]) -> tuple[Steps, Order | None]:
     """The rows of several parts, ascending, and the order that sorted them, None if they were."""
     rows: Steps = _concatenated(parts, np.int64)
-    if np.all(rows[1:] >= rows[:-1]):
+    if (rows[1:] >= rows[:-1]).all():
         return rows, None
     order = np.argsort(rows, kind="stable")
     return rows[order], order
@@ -173,7 +173,7 @@ def _all_rows(columns: Iterable[tuple[Steps, Values]]) -> Steps:
     """The rows on which anything was logged, each once, int64 (n,)."""
     distinct = list({id(rows): rows for rows, _ in columns}.values())
     longest = max(distinct, key=len)
-    if len(distinct) == 1 and np.all(longest[1:] > longest[:-1]):
+    if len(distinct) == 1 and (longest[1:] > longest[:-1]).all():
         return longest
     if _is_dense(longest) and all(longest[0] <= own[0] and own[-1] <= longest[-1] for own in distinct):
         return longest
@@ -265,10 +265,11 @@ def _counts(values: Values, whole: bool = False, turns: npt.NDArray[np.bool_] | 
     whole: its numbers must be whole, too. A constant "batch" is the size of a batch.
     turns: where it may go back because an epoch begins, bool (n - 1,).
     """
-    finite = values[np.isfinite(values)]
+    good = np.isfinite(values)
+    finite = values if good.all() else values[good]
     if len(finite) < 0.9 * len(values) or not len(finite) or finite.min() < 0 or finite.max() > _LARGEST_STEP:
         return False
-    if whole and not np.array_equal(finite, np.floor(finite)):
+    if whole and (finite != np.floor(finite)).any():
         return False
     if len(finite) < 3:
         return True
@@ -311,7 +312,7 @@ def _filled(rows: Steps, column: tuple[Steps, Values]) -> Values:
     """A column at every row: where it was not logged, the last value before (or the first after)."""
     own, values = column
     good = np.isfinite(values)
-    if own is rows and np.all(good):
+    if own is rows and good.all():
         return values
     own, values = own[good], values[good]
     at = np.clip(np.searchsorted(own, rows, side="right") - 1, 0, None)

@@ -7,9 +7,9 @@ import re
 # A number in running text. Whoever searches with it must keep it off identifiers and dates
 # ("G_2", "2024-01-02") by lookarounds of their own.
 NUMBER = (
-    r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+    r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?(?:nan|NaN|NAN|inf|Inf|INF|infinity|Infinity|INFINITY)\b(?:\((?:ind|snan)\))?"
-    r"|[-+]?1\.#(?:INF|IND|QNAN|SNAN)\d*"
+    r"|[-+]?1\.#(?:INF|IND|QNAN|SNAN)[0-9]*"
 )
 _TYPE = r"(?:\w+\.)*(?:tensor|Tensor|EagerTensor|Variable|array|Array|DeviceArray|float\d*|int\d*)"
 _WRAPPED = re.compile(
@@ -33,7 +33,7 @@ def to_number(text: str) -> float | None:
     >>> to_number("NA") is None, to_number("epoch") is None
     (True, True)
     """
-    if "_" not in text:  # float() takes "1_000"
+    if "_" not in text and text.isascii():  # float() takes "1_000" and digits of any script
         try:
             return float(text)
         except ValueError:

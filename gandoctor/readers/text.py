@@ -25,6 +25,7 @@ from gandoctor.readers import bulk
 from gandoctor.readers.columns import Columns, is_counter
 from gandoctor.readers.head import Head
 from gandoctor.readers.lines import LONGEST_LINE, Chunk, chunks, clean
+from gandoctor.readers.numbers import to_number
 from gandoctor.readers.positional import is_whole_number
 from gandoctor.readers.record import Bar, Record, record_of, running_bar
 from gandoctor.readers.settings import settings_of
@@ -48,6 +49,8 @@ _HEADER = re.compile(r"\s*={4,}.{0,40}\bLoss\b.{0,80}={4,}\s*$", re.IGNORECASE)
 _OPTIONS = re.compile(
     r"\s*[-=*]{4,}\s*(?:options|arguments|config(?:uration)?|parameters)\s*[-=*]{4,}\s*$", re.IGNORECASE
 )
+_OPTIONS_WORD = re.compile(rb"option|argument|config|parameter", re.IGNORECASE)
+_RULES = ("=", "-", "*")
 _OPTIONS_END = re.compile(r"\s*[-=*]{4,}\s*(?:end\b.*)?[-=*]{4,}\s*$", re.IGNORECASE)
 _OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]{0,60})\s*[:=]\s*(?P<value>.*?)\s*(?:\[default:.*)?$")
 _FURTHER_NUMBER = re.compile(r"[:=][ \t]*[-+]?\d")
@@ -170,9 +173,11 @@ class _Numbers:
 
     def column(self) -> tuple[Steps, Values]:
         """The rows, int64 (n,), and values, float64 (n,), in the order of the file."""
-        rows = np.concatenate([*(rows for rows, _ in self.pieces), np.array(self.rows, np.int64)])
-        values = np.concatenate([*(values for _, values in self.pieces), np.array(self.values, np.float64)])
-        if np.any(np.diff(rows) < 0):
+        rows, values = np.array(self.rows, np.int64), np.array(self.values, np.float64)
+        if self.pieces:
+            rows = np.concatenate([*(rows for rows, _ in self.pieces), rows])
+            values = np.concatenate([*(values for _, values in self.pieces), values])
+        if (rows[1:] < rows[:-1]).any():
             order = np.argsort(rows, kind="stable")
             rows, values = rows[order], values[order]
         return rows, values
@@ -215,6 +220,7 @@ class TextLog:
         self.drawn: _Drawn | None = None
         self.empty_bars: list[tuple[int, int, int]] = []  # row, count, length
         self.options = 0  # lines left of a printed block of options
+        self.optioned: Counter[str] = Counter()  # its names with numbers
         self.known: dict[str, int] = defaultdict(int)
         # The last number of the latest line, and the line, by the line's names.
         self.ends: dict[tuple[str, ...], tuple[int, str]] = {}
@@ -231,18 +237,27 @@ class TextLog:
         """Add some lines, in the order of the file."""
         self.next_row = chunk.first + len(chunk.lines)
         lines = chunk.lines if chunk.ended else chunk.lines[:-1]
-        for number in self._in_bulk(lines, chunk.first):
-            self._line(chunk.first + number, lines[number])
+        skeletons = bulk.skeletons(lines) if len(lines) >= bulk.FEWEST_LINES else []
+        heads = _option_heads(lines, skeletons)
+        at = 0
+        while at < len(lines):
+            if self.options:  # what a line in a block of options says depends on those before
+                self._line(chunk.first + at, lines[at])
+                at += 1
+                continue
+            stop = next((head + 1 for head in heads if head >= at), len(lines))
+            for number in self._in_bulk(lines[at:stop], skeletons[at:stop], chunk.first + at):
+                self._line(chunk.first + at + number, lines[at + number])
+            at = stop
         if not chunk.ended and chunk.lines[-1].strip("\0 \t"):
             self._half_line(chunk.first + len(lines), chunk.lines[-1])
 
     # --- many lines at once ---
 
-    def _in_bulk(self, lines: Sequence[str], first: int) -> Iterable[int]:
+    def _in_bulk(self, lines: Sequence[str], skeletons: Sequence[bytes], first: int) -> Iterable[int]:
         """Read the lines of which there are many alike; the numbers of the others."""
         if len(lines) < bulk.FEWEST_LINES:
             return range(len(lines))
-        skeletons = bulk.skeletons(lines)
         groups: dict[bytes, list[int]] = {skeleton: [] for skeleton in skeletons}
         if len(groups) == 1:
             groups[skeletons[0]] = list(range(len(lines)))
@@ -358,15 +373,18 @@ class TextLog:
             self.options -= 1
             if option is not None and _FURTHER_NUMBER.search(option["value"]) is not None:
                 self.options = 0  # a record: the end of the block is missing
+            elif option is not None and self._is_repeated(option):
+                self.options = 0
             elif option is not None:
                 self._set({option["name"]: _literal(option["value"], plain=True)})
                 return True
-        if line[:80].lstrip().startswith(("=", "-", "*")):
+        if line[:80].lstrip().startswith(_RULES):
             if _HEADER.match(line):
                 self.starts.append(Start(row + 1, "header"))
                 return True
             if _OPTIONS.match(line):
                 self.options = _MOST_OPTIONS
+                self.optioned.clear()
                 self.starts.append(Start(row + 1, "config"))
                 return True
         if _is_configuration(line):
@@ -379,6 +397,12 @@ class TextLog:
         if resumed is not None:
             self.settings["resumed_from"] = Setting(resumed["from"], self.source)
         return False
+
+    def _is_repeated(self, option: re.Match[str]) -> bool:
+        """Whether a name comes with a number again and again, as in a log: the end of the block is missing."""
+        if to_number(option["value"]) is not None:
+            self.optioned[option["name"]] += 1
+        return self.optioned[option["name"]] >= _KNOWN_AFTER
 
     def _set(self, tree: Mapping[str, object]) -> None:
         self.settings.update(settings_of(tree, self.source))
@@ -511,6 +535,14 @@ class TextLog:
             return self.starts
         last = max(int(rows[-1]) for rows, _ in columns.values())
         return [start for start in self.starts if start.order <= last] if last else self.starts
+
+
+def _option_heads(lines: Sequence[str], skeletons: Sequence[bytes]) -> list[int]:
+    """The numbers of the lines that begin a printed block of options. skeletons: of all lines, or none."""
+    likely = {skeleton for skeleton in set(skeletons) if _OPTIONS_WORD.search(skeleton) is not None}
+    if not likely:
+        return []
+    return [n for n, one in enumerate(skeletons) if one in likely and _OPTIONS.match(lines[n]) is not None]
 
 
 def _names(record: Record) -> tuple[object, ...]:
@@ -662,7 +694,7 @@ def _begun(columns: Mapping[str, Column]) -> int | None:
 
 
 def _holds(rows: Steps, row: int) -> bool:
-    place = int(np.searchsorted(rows, row))
+    place = int(rows.searchsorted(row))
     return place < len(rows) and int(rows[place]) == row
 
 
@@ -670,5 +702,8 @@ def _told_apart(one: Series) -> Series:
     """A series without points that repeat the one before: some loggers print each line twice."""
     if one.unit is Unit.RECORD or len(one) < 2:
         return one
-    again = (one.steps[1:] == one.steps[:-1]) & (one.values[1:] == one.values[:-1])
-    return one.take(np.append(True, ~again)) if np.any(again) else one
+    again = one.steps[1:] == one.steps[:-1]
+    if not again.any():
+        return one
+    again &= one.values[1:] == one.values[:-1]
+    return one.take(np.append(True, ~again)) if again.any() else one

@@ -39,7 +39,7 @@ def _lanes(steps: Steps) -> Steps | None:
 
     steps: int64 (n,), in the order of writing.
     """
-    if np.count_nonzero(np.diff(steps) < 0) < _FEWEST_SWITCHES:
+    if len(steps) <= _FEWEST_SWITCHES or np.count_nonzero(np.diff(steps) < 0) < _FEWEST_SWITCHES:
         return None
     chains = _chains(steps.tolist(), float(np.median(np.diff(np.unique(steps)))))
     first, last, sizes = _spans(chains)

@@ -10,6 +10,7 @@ Two kinds of input, half each:
   protobuf classes must agree on every point.
 
 A third of the inputs is read in chunks of some 50 to 300 bytes, so that their borders are met too.
+Totals are printed also when it is interrupted (SIGINT, SIGTERM).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import signal
 import struct
 import sys
 import time
@@ -120,13 +122,12 @@ def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
-def fuzz(inputs: int, seed: int, say: Callable[[str], None]) -> Counter[str]:
+def fuzz(inputs: int, seed: int, say: Callable[[str], None], counts: Counter[str]) -> None:
     """Read so many mutated files. Counts inputs, exceptions, wrong numbers and points read."""
     rng, chunk = random.Random(seed), _tfrecord._CHUNK
     files = seeds()
     frames = [framed(payloads) for payloads in files]
     written = set().union(*(points(data, columnar=columnar) for data in frames for columnar in (True, False)))
-    counts: Counter[str] = Counter()
     began = time.perf_counter()
     for number in range(inputs):
         which = rng.randrange(len(files))
@@ -153,7 +154,6 @@ def fuzz(inputs: int, seed: int, say: Callable[[str], None]) -> Counter[str]:
             say(f"{number}: wrong {sorted(wrong)[:3]}: {data.hex()}")
         if number % 50_000 == 49_999:
             say(f"{number + 1:,} inputs, {time.perf_counter() - began:.0f} s")
-    return counts
 
 
 def main() -> int:
@@ -162,7 +162,14 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    counts = fuzz(options.inputs, options.seed, lambda line: print(line, file=sys.stderr, flush=True))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    counts: Counter[str] = Counter()
+    began = time.perf_counter()
+    try:
+        fuzz(options.inputs, options.seed, lambda line: print(line, file=sys.stderr, flush=True), counts)
+    except KeyboardInterrupt:
+        print("interrupted")
+    print(f"seconds: {time.perf_counter() - began:.0f} ({time.process_time():.0f} of a processor)")
     for name, count in counts.items():
         print(f"{name}: {count:,}")
     return int(any(name.startswith(("exceptions", "inputs with")) for name in counts))

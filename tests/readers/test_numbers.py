@@ -45,7 +45,7 @@ def test_nan_is_a_number_that_was_logged(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "NA", "None", "epoch", "G_2", "1_000", "2024-01-02", "10:20", "0.5,0.6", "1.2.3", "nano", "True",
-     "tensor([0.1, 0.2])", "lr(0.5)", "0x10", *sorted(MISSING)],
+     "tensor([0.1, 0.2])", "lr(0.5)", "0x10", "0.54\u0663", "\u0663", "5\uff11", "tensor(\u0663)", *sorted(MISSING)],
 )  # fmt: skip
 def test_what_holds_none(text: str) -> None:
     assert to_number(text) is None
