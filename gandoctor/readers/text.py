@@ -258,12 +258,12 @@ class TextLog:
         """Read the lines of which there are many alike; the numbers of the others."""
         if len(lines) < bulk.FEWEST_LINES:
             return range(len(lines))
-        groups: dict[bytes, list[int]] = {skeleton: [] for skeleton in skeletons}
-        if len(groups) == 1:
+        groups: dict[bytes, list[int]] = {}
+        if skeletons.count(skeletons[0]) == len(skeletons):
             groups[skeletons[0]] = list(range(len(lines)))
         else:
             for number, skeleton in enumerate(skeletons):
-                groups[skeleton].append(number)
+                groups.setdefault(skeleton, []).append(number)
         left: list[int] = []
         for skeleton, group in groups.items():
             if skeleton and not skeleton.isspace():
