@@ -30,8 +30,9 @@ ALL = (*BOUNDED, "wgan-gp", "wgan-clip")
 VISIBLE = {
     "GD101": "losses", "GD102": "outputs", "GD104": "norms", "GD105": "losses",
     "GD201": "losses", "GD202": "outputs", "GD203": "never", "GD204": "losses",
-    "GD301": "norms", "GD302": "norms", "GD401": "outputs", "GD402": "outputs", "GD403": "never",
-    "GD503": "samples", "GD601": "norms", "GD603": "never", "GD604": "config", "GD606": "never",
+    "GD301": "norms", "GD302": "norms", "GD303": "never", "GD401": "outputs", "GD402": "outputs",
+    "GD403": "never", "GD503": "samples", "GD601": "norms", "GD602": "never", "GD603": "never",
+    "GD604": "config", "GD605": "never", "GD606": "never",
     "GD701": "losses", "GD702": "samples", "GD703": "config",
 }  # fmt: skip
 
@@ -40,7 +41,7 @@ VISIBLE_CRITIC = {"GD201": "outputs", "GD701": "outputs"}
 
 # What else a run may leave: sample grids, and weights with the optimisers' state.
 VISIBLE_IN_SAMPLES = frozenset({"GD401", "GD402"})
-VISIBLE_IN_CHECKPOINTS = frozenset({"GD301", "GD603"})
+VISIBLE_IN_CHECKPOINTS = frozenset({"GD301", "GD303", "GD602", "GD603", "GD605"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,45 @@ def _early_zero(game: Game) -> Game:
         return lr_g * left, lr_d * left
 
     return replace(game, rates=early)
+
+
+def _frozen_layer(game: Game) -> Game:
+    """G's second layer of weights is not among the parameters that its optimiser was given."""
+    start, end = game.generator.place(1)
+
+    def spoil(network: str, gradient: Tensor) -> Tensor:
+        if network == "G":
+            gradient[:, start:end] = 0
+        return gradient
+
+    return replace(game, spoil=spoil)
+
+
+def _dead_units(game: Game) -> Game:
+    """Nine in ten units of G's first layer start so far below 0 that no z ever opens them."""
+    weights, biases = (part.data[..., game.config.width_g // 10 :] for part in game.generator.weights[:2])
+    weights.mul_(0.1)
+    biases.fill_(-2.0)
+    return game
+
+
+def _stale_spectral_norm(game: Game) -> Game:
+    """Power iteration never runs, as where spectral norm is left in evaluation mode."""
+    game.discriminator.iterate = False
+    return game
+
+
+def _moments_lost(game: Game) -> Game:
+    """At half of the run both optimisers are made anew, as after a resume that saved the weights alone."""
+    rates, fresh = game.rates, [game.adam_g, game.adam_d]
+
+    def resumed(done: float) -> tuple[Tensor, Tensor]:
+        if done >= 0.5:
+            while fresh:
+                fresh.pop().forget()
+        return rates(done)
+
+    return replace(game, rates=resumed)
 
 
 _LIST = [
@@ -512,6 +552,39 @@ _LIST = [
         ("GD203", "GD402"),
         _set(n_train=32, r1=0.0, r2=0.0),
         data=("glyphs",),
+    ),
+    Fault(
+        "frozen-layer",
+        "G's second layer is left out of its optimiser",
+        ("GD303",),
+        wrap=_frozen_layer,
+        known=("GD303",),
+        families=ALL,
+    ),
+    Fault(
+        "dead-units",
+        "nine in ten units of G's first layer start dead",
+        ("GD303", "GD402"),
+        wrap=_dead_units,
+        known=("GD303",),
+        families=ALL,
+    ),
+    Fault(
+        "sn-stale",
+        "spectral norm in D whose power iteration never runs: nothing is normalised",
+        ("GD602", "GD102", "GD401", "GD402"),
+        _set(spectral_norm=True),
+        _stale_spectral_norm,
+        known=("GD602",),
+    ),
+    Fault(
+        "optimizer-lost",
+        "both optimisers forget their state at half of the run",
+        ("GD605",),
+        wrap=_moments_lost,
+        since=0.5,
+        known=("GD605",),
+        families=ALL,
     ),
 ]
 

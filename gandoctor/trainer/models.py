@@ -59,6 +59,7 @@ class Mlp:
         # power iteration's estimate of each layer's first singular vector: (E, in, 1)
         self.singular = [torch.ones(runs, n, 1, device=device) / n**0.5 for n in sizes[:-1]]
         self.singular = self.singular if spectral_norm else []
+        self.iterate = True  # whether power iteration goes on
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the outputs (E, B, sizes[-1]) for inputs (E, B, sizes[0])."""
@@ -81,6 +82,13 @@ class Mlp:
         grads = torch.autograd.grad(loss.sum(), self.weights, materialize_grads=True)
         return torch.cat([grad.flatten(1) for grad in grads], 1)
 
+    def place(self, layer: int) -> tuple[int, int]:
+        """Where a layer's weights and biases begin and end in a row of `flat`; the biases stand last."""
+        ends = [0]
+        for fan_in, fan_out in pairwise(self.sizes):
+            ends.append(ends[-1] + (fan_in + 1) * fan_out)
+        return ends[layer], ends[layer + 1]
+
     def _weight(self, layer: int) -> Tensor:
         """One layer's weights (E, in, out), divided by their largest singular value if so asked."""
         weight = self.weights[2 * layer]
@@ -88,7 +96,8 @@ class Mlp:
             return weight
         with torch.no_grad():
             right = F.normalize(weight.mT @ self.singular[layer], dim=1)  # (E, out, 1)
-            self.singular[layer] = F.normalize(weight @ right, dim=1)
+            if self.iterate:
+                self.singular[layer] = F.normalize(weight @ right, dim=1)
         sigma = self.singular[layer].mT @ weight @ right  # (E, 1, 1), with a gradient
         divided: Tensor = weight / sigma
         return divided
@@ -110,6 +119,12 @@ class Adam:
         self.flat, self.beta1, self.beta2, self.weight_decay = flat, beta1, beta2, weight_decay  # (E, 1)
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
         self.decays = bool((weight_decay > 0).any())
+        self.steps = 0
+
+    def forget(self) -> None:
+        """Start anew: no moments, no steps."""
+        self.mean.zero_()
+        self.square.zero_()
         self.steps = 0
 
     def step(self, gradient: Tensor, lr: Tensor) -> None:

@@ -207,18 +207,23 @@ def rescored(root: Path, rows: Sequence[Row]) -> list[Row]:
 
 def diagnose_all(root: Path, rows: Sequence[Row], chunk: int = 40) -> list[Row]:
     """Diagnose each run by the command line; return the rows with verdict, primary and confidence added."""
-    called: dict[Path, list[dict[str, Any]]] = {}
-    for at in range(0, len(rows), chunk):
-        folders = [str(root / row["folder"]) for row in rows[at : at + chunk]]
-        command = [sys.executable, "-m", "gandoctor", "diagnose", *folders, "--format", "json"]
+    called = call_all(root, [row["folder"] for row in rows], chunk)
+    return [row | _call(runs) for row, runs in zip(rows, called, strict=True)]
+
+
+def call_all(root: Path, folders: Sequence[str], chunk: int = 40) -> list[list[dict[str, Any]]]:
+    """What `diagnose --format json` says of the runs in each folder."""
+    called: dict[Path, list[dict[str, Any]]] = {(root / folder).resolve(): [] for folder in folders}
+    for at in range(0, len(folders), chunk):
+        places = list(called)[at : at + chunk]
+        command = [sys.executable, "-m", "gandoctor", "diagnose", *map(str, places), "--format", "json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{' '.join(command[:4])} failed with {done.returncode}:\n{done.stderr}")
         for run in json.loads(done.stdout)["runs"]:
             place = Path(run["path"]).resolve()
-            owner = next(Path(f).resolve() for f in folders if place.is_relative_to(Path(f).resolve()))
-            called.setdefault(owner, []).append(run)
-    return [row | _call(called.get((root / row["folder"]).resolve(), [])) for row in rows]
+            called[next(folder for folder in places if place.is_relative_to(folder))].append(run)
+    return list(called.values())
 
 
 def _call(runs: Sequence[dict[str, Any]]) -> Row:
