@@ -579,7 +579,7 @@ def _evidence(view: RunView, d: Track, g: Track, fake: Track, halves: bool) -> f
 
 
 _NAMES: Sequence[tuple[str, dict[str, float]]] = (
-    (r"wgan[-_ ]?gp|gradient[-_ ]?penalty|\bgp\b|loss_gp", {"wgan-gp": 5.0, "wgan": 1.0}),
+    (r"wgan[-_ ]?gp|grad(ient)?[-_ ]?penalty|\bgp\b|loss_gp", {"wgan-gp": 5.0, "wgan": 1.0}),
     (r"wasserstein|w_dist|\bwgan|emd", {"wgan-gp": 4.0, "wgan": 4.0}),
     (r"critic", {"wgan-gp": 2.5, "wgan": 2.5}),
     (r"disc(riminator)? cost|gen(erator)? cost", {"wgan-gp": 1.5, "wgan": 1.0}),
