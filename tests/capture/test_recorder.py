@@ -28,7 +28,7 @@ LATENT = 4
 WHOLE = {
     "loss/D", "loss/G", "loss/D_real", "loss/D_fake", "loss/D_heldout", "penalty", "lr/D", "lr/G",
     "out/real_mean", "out/real_std", "out/fake_mean", "out/fake_std", "out/heldout_mean", "out/heldout_std",
-    "out/pair_accuracy", "samples/fake_std", "samples/real_std",
+    "out/pair_accuracy", "samples/fake_std", "samples/real_std", "samples/diversity",
     *(f"{kind}_norm/{network}" for kind in ("grad", "weight", "step") for network in "GD"),
 }  # fmt: skip
 LAYERED = {
@@ -119,7 +119,6 @@ def test_every_signal_that_it_writes_is_examined(run: tuple[Toy, RunView, gandoc
     elsewhere = {
         "d-accuracy",
         "d-signs",
-        "diversity",
         "quality-metric",
         "augment-p",
         "loss-scale",
@@ -215,7 +214,7 @@ def test_an_argument_that_is_left_out(tmp_path: Path, name: str) -> None:
     [
         ("loss_G", {"loss/G"}),
         ("real_output", {"out/real_mean", "out/real_std", "out/pair_accuracy"}),
-        ("fake", {"samples/fake_std"}),
+        ("fake", {"samples/fake_std", "samples/diversity"}),
         ("penalty", {"penalty"}),
     ],
 )
