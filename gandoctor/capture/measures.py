@@ -15,18 +15,18 @@ from torch import Tensor
 from gandoctor.errors import UserError
 
 Number: TypeAlias = Tensor | float | int
-Measured: TypeAlias = dict[str, Tensor]  # tag → (), or one a run (E,), where it was made
+Numbers: TypeAlias = dict[str, Tensor]  # tag → (), or one a run (E,), where it was made
 
 _PAIRED = 4_096  # outputs of each side that are compared pair by pair
 _COMPARED = 64  # samples of each side whose distances are taken
 
 
-def numbers(given: Mapping[str, Number | None]) -> Measured:
+def numbers(given: Mapping[str, Number | None]) -> Numbers:
     """The numbers that were given; the mean of those that have several elements.
 
     Raises UserError for what is no number.
     """
-    found: Measured = {}
+    found: Numbers = {}
     for tag, value in given.items():
         if isinstance(value, Tensor):
             found[tag] = value.detach().float().mean()
@@ -38,9 +38,9 @@ def numbers(given: Mapping[str, Number | None]) -> Measured:
     return found
 
 
-def outputs(given: Mapping[str, Tensor]) -> Measured:
+def outputs(given: Mapping[str, Tensor]) -> Numbers:
     """Mean and standard deviation of D's raw outputs (..., n) by side, and how often a real ranks above a fake."""
-    found: Measured = {}
+    found: Numbers = {}
     for side, values in given.items():
         if values.shape[-1]:
             found[f"out/{side}_mean"] = values.mean(-1)
@@ -65,7 +65,8 @@ def pair_accuracy(real: Tensor, fake: Tensor) -> Tensor:
 
 def spread(batch: Tensor) -> Tensor:
     """The norm of the standard deviations of all dimensions of a batch (..., n, d)."""
-    return torch.linalg.vector_norm(batch.std(-2), dim=-1)
+    norm: Tensor = torch.linalg.vector_norm(batch.std(-2), dim=-1)
+    return norm
 
 
 def diversity(real: Tensor, fake: Tensor) -> Tensor:
@@ -76,7 +77,8 @@ def diversity(real: Tensor, fake: Tensor) -> Tensor:
     arXiv:1711.11586.
     """
     of_real, of_fake = (_distance(side[..., :_COMPARED, :]) for side in (real, fake))
-    return (of_fake / of_real).clamp(max=1).masked_fill(of_real == 0, 1)  # as varied as reals that are all one
+    share: Tensor = (of_fake / of_real).clamp(max=1)
+    return share.masked_fill(of_real == 0, 1)  # nothing is less varied than reals that are all one
 
 
 def _distance(samples: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ def _distance(samples: Tensor) -> Tensor:
     return distances
 
 
-def fetched(measured: Measured) -> dict[str, Any]:
+def fetched(measured: Numbers) -> dict[str, Any]:
     """The numbers by tag, as float, or one a run as list of float. One copy from the device.
 
     What lies on the processor already costs no wait.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gandoctor.capture.measures import Measured
+from gandoctor.capture.measures import Numbers
 
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.")
 
@@ -50,7 +50,7 @@ def layer_of(name: str, parameter: Tensor) -> str:
     return "" if stem == name or parameter.dim() < 2 else _WRAPPERS.sub("", stem) or "weight"
 
 
-def norms(tag: str, tensors: Sequence[Tensor], layers: Sequence[str], scale: Tensor | None = None) -> Measured:
+def norms(tag: str, tensors: Sequence[Tensor], layers: Sequence[str], scale: Tensor | None = None) -> Numbers:
     """The norm of all tensors together, and of each that is a layer's kernel. One fused pass, no sync.
 
     tag: of the whole, e.g. "grad_norm/D"; a layer's is that and its name. layers: the layer of each tensor, ""
@@ -64,12 +64,14 @@ def norms(tag: str, tensors: Sequence[Tensor], layers: Sequence[str], scale: Ten
     return by_layer(tag, found if scale is None else found / scale.to(found.device), layers)
 
 
-def norms_of_runs(tag: str, tensors: Sequence[Tensor], layers: Sequence[str]) -> Measured:
+def norms_of_runs(tag: str, tensors: Sequence[Tensor], layers: Sequence[str]) -> Numbers:
     """As `norms`, of E networks side by side. tensors: (E, ...)."""
-    return by_layer(tag, torch.stack([torch.linalg.vector_norm(one.flatten(1), dim=1) for one in tensors]), layers)
+    return by_layer(
+        tag, torch.stack([torch.linalg.vector_norm(one.flatten(1), dim=1) for one in tensors]), layers
+    )
 
 
-def by_layer(tag: str, each: Tensor, layers: Sequence[str]) -> Measured:
+def by_layer(tag: str, each: Tensor, layers: Sequence[str]) -> Numbers:
     """The norms of T tensors (T, ...) by tag: all together, then those of layers."""
     whole = each[0] if len(each) == 1 else torch.linalg.vector_norm(each, dim=0)
     named = zip(layers, each.unbind(), strict=True)
@@ -84,7 +86,7 @@ class Meter:
     module: nn.Module | None
     optimizer: Optimizer | None
     due: Callable[[], bool]
-    taken: Measured = field(default_factory=dict)
+    taken: Numbers = field(default_factory=dict)
     _before: list[Tensor] = field(default_factory=list)
     _handles: list[Any] = field(default_factory=list)
 
@@ -103,7 +105,7 @@ class Meter:
             handle.remove()
         self._handles, self._before = [], []
 
-    def take(self) -> Measured:
+    def take(self) -> Numbers:
         """The norms of the first step since they were last taken, and those of the weights as they are. What
         was not measured is absent.
         """
@@ -127,7 +129,7 @@ class Meter:
 
     def _norms(
         self, kind: str, tensors: Sequence[Tensor], owners: Sequence[Tensor], scale: Tensor | None = None
-    ) -> Measured:
+    ) -> Numbers:
         if any(one.is_sparse for one in tensors):
             return {}
         layers = [self._layers.get(id(owner), "") for owner in owners]

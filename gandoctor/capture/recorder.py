@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gandoctor.capture import measures
 from gandoctor.capture.grids import Grids, Sampler, gaussian
-from gandoctor.capture.measures import Measured, Number
+from gandoctor.capture.measures import Number, Numbers
 from gandoctor.capture.norms import Meter, own, unwrapped
 from gandoctor.capture.writers import FORMATS, Writer, save_checkpoint, write_settings
 from gandoctor.errors import UserError
@@ -75,7 +75,7 @@ class Recorder:
         self._settings = dict(settings or {})
         self._calls, self._last = 0, -1
         self._sampled = self._saved = -1  # the steps of the latest grids and checkpoint
-        self._kept: Measured = {}
+        self._kept: Numbers = {}
         self._written = self._broken = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -172,10 +172,12 @@ class Recorder:
         losses: Mapping[str, Number | None],
         outputs: Mapping[str, Outputs | None],
         batches: Mapping[str, Tensor | None],
-    ) -> Measured:
+    ) -> Numbers:
         """All numbers of a step, still on their device."""
         found = measures.numbers(losses)
-        found |= measures.outputs({side: measures.flat(one) for side, one in outputs.items() if one is not None})
+        found |= measures.outputs(
+            {side: measures.flat(one) for side, one in outputs.items() if one is not None}
+        )
         flat = {side: one.detach().flatten(1).float() for side, one in batches.items()
                 if one is not None and len(one) > 1}  # fmt: skip
         found |= {f"samples/{side}_std": measures.spread(one) for side, one in flat.items()}
@@ -192,7 +194,7 @@ class Recorder:
             self._safely(lambda: write_settings(self.folder, self._all_settings(size)))
         return found
 
-    def _log(self, step: int, found: Measured) -> None:
+    def _log(self, step: int, found: Numbers) -> None:
         """Fetch the numbers of a step from their device, all at once, and write them."""
         values = measures.fetched(found)
         for meter in self._meters:
