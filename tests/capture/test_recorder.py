@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -407,15 +406,3 @@ def test_one_copy_from_the_device_a_logged_step(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setattr(Tensor, name, counted(name))
     rec.step(0, **told)  # type: ignore[arg-type]
     assert calls == ["tolist"]
-
-
-def test_the_loop_of_the_manual_runs_and_is_diagnosed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    manual = (Path(__file__).parents[2] / "docs/recorder.md").read_text()
-    plain, *_ = re.findall(r"```python\n([^`]*)```", manual)
-    monkeypatch.chdir(tmp_path)
-    exec(plain, {})
-    diagnosis = gandoctor.diagnose("runs/x")
-    assert len(diagnosis.run.series["loss/D"]) == 60
-    assert [line.code for line in diagnosis.coverage if line.state is State.TOO_SHORT] == []
