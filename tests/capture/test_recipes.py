@@ -159,9 +159,13 @@ def test_stylegan(tmp_path: Path) -> None:
     series = gandoctor.load(tmp_path / "recorder").series
     assert series["loss/G"].steps.tolist() == [1, 51, 101]
     assert series["penalty"].steps.tolist() == [1, 51, 101]
-    assert {"out/real_std", "out/pair_accuracy", "samples/fake_std", "grad_norm/G/mapping", "step_norm/D/out"} <= set(
-        series
-    )
+    assert {
+        "out/real_std",
+        "out/pair_accuracy",
+        "samples/fake_std",
+        "grad_norm/G/mapping",
+        "step_norm/D/out",
+    } <= set(series)
 
 
 def test_a_process_that_is_not_the_first_records_nothing(tmp_path: Path) -> None:
