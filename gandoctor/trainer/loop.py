@@ -164,7 +164,7 @@ def discriminator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
         notes["penalty"] = penalty.detach()
     notes |= outputs({"real": on_real.detach(), "fake": on_fake.detach()})
     notes["samples/real_std"] = spread(real.detach())
-    if game.full:
+    if game.full and batch > 1:
         notes["samples/diversity"] = diversity(real.detach(), fake.detach())
     notes |= _norms(game, "D", gradient, before)
 
