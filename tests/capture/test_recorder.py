@@ -258,6 +258,16 @@ def test_the_cadence_and_what_comes_in_between(tmp_path: Path) -> None:
     assert (series["metric/fid"].steps.tolist(), series["metric/fid"].values.tolist()) == ([30], [15.0])
 
 
+def test_a_penalty_is_kept_as_it_was(tmp_path: Path) -> None:
+    with gandoctor.Recorder(tmp_path, every=2, format="csv") as rec:
+        rec.step(0)
+        penalty = torch.tensor(3.0)
+        rec.step(1, penalty=penalty)
+        penalty.zero_()  # a compiled step uses its memory again
+        rec.step(2)
+    assert gandoctor.load(tmp_path).series["penalty"].values.tolist() == [3.0]
+
+
 def test_of_several_steps_of_an_optimiser_the_first_is_measured(tmp_path: Path) -> None:
     toy, seen = Toy(), []
     with gandoctor.Recorder(tmp_path, every=1, format="csv", D=toy.D, opt_D=toy.opt_D) as rec:
