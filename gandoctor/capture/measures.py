@@ -19,6 +19,7 @@ Numbers: TypeAlias = dict[str, Tensor]  # tag → (), or one a run (E,), where i
 
 _PAIRED = 4_096  # outputs of each side that are compared pair by pair
 _COMPARED = 64  # samples of each side whose distances are taken
+COMPARABLE = 8  # samples of each side that a mean distance needs: those of 4 halve by chance in 1 run of 60
 
 
 def numbers(given: Mapping[str, Number | None]) -> Numbers:
@@ -73,8 +74,8 @@ def diversity(real: Tensor, fake: Tensor) -> Tensor:
     """Mean distance of two fakes over that of two reals, at most 1. real: (..., n, d), fake: (..., m, d).
 
     Fakes that lie farther apart than the reals are no more varied, and a fall from there is no loss. Of large
-    batches the first 64 are compared. Mean pairwise distance as a measure of diversity: Zhu et al. 2017,
-    arXiv:1711.11586.
+    batches the first 64 are compared; below `COMPARABLE` it says little. Mean pairwise distance as a measure of
+    diversity: Zhu et al. 2017, arXiv:1711.11586.
     """
     of_real, of_fake = (_distance(side[..., :_COMPARED, :]) for side in (real, fake))
     share: Tensor = (of_fake / of_real).clamp(max=1)

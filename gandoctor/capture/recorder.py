@@ -181,7 +181,7 @@ class Recorder:
         flat = {side: one.detach().flatten(1).float() for side, one in batches.items()
                 if one is not None and len(one) > 1}  # fmt: skip
         found |= {f"samples/{side}_std": measures.spread(one) for side, one in flat.items()}
-        if len(flat) == 2:
+        if len(flat) == 2 and min(map(len, flat.values())) >= measures.COMPARABLE:
             found["samples/diversity"] = measures.diversity(flat["real"], flat["fake"])
         for meter in self._meters:
             found |= meter.take()

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from gandoctor.capture.measures import Numbers, diversity, fetched, outputs, spread
+from gandoctor.capture.measures import COMPARABLE, Numbers, diversity, fetched, outputs, spread
 from gandoctor.capture.norms import norms_of_runs
 from gandoctor.capture.writers import Writer, save_checkpoint, write_settings
 from gandoctor.errors import UserError
@@ -164,7 +164,7 @@ def discriminator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
         notes["penalty"] = penalty.detach()
     notes |= outputs({"real": on_real.detach(), "fake": on_fake.detach()})
     notes["samples/real_std"] = spread(real.detach())
-    if game.full and batch > 1:
+    if game.full and batch >= COMPARABLE:
         notes["samples/diversity"] = diversity(real.detach(), fake.detach())
     notes |= _norms(game, "D", gradient, before)
 

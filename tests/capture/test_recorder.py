@@ -307,12 +307,12 @@ def test_what_is_made_for_the_log_alone_can_wait_until_it_is_due(tmp_path: Path)
 
 
 def test_diversity_of_a_batch(tmp_path: Path) -> None:
-    real, fake = torch.tensor([[0.0], [3.0], [6.0]]), torch.tensor([[0.0], [1.0], [2.0]])
+    real, fake = 3.0 * torch.arange(8)[:, None], 1.0 * torch.arange(8)[:, None]
     with gandoctor.Recorder(tmp_path, every=1, format="csv") as rec:
         rec.step(0, real=real, fake=fake)
         rec.step(1, real=fake, fake=real)  # farther apart than the reals: no more varied
         rec.step(2, real=real * 0, fake=fake * 0)
-        rec.step(3, real=real, fake=fake[:1])
+        rec.step(3, real=real, fake=fake[:7])  # too few to tell
     assert gandoctor.load(tmp_path).series["samples/diversity"].values == pytest.approx([1 / 3, 1.0, 1.0])
     one_mode = torch.randn(500, 20) * 0.01
     assert float(diversity(torch.randn(500, 20), one_mode)) == pytest.approx(0.01, rel=0.1)
