@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,47 +19,50 @@ ROWS = 8  # of a grid, and tiles a row
 _PAD = 2  # pixels between tiles
 
 Sampler = Callable[[Tensor], Tensor]
+Noise = Callable[[int], Tensor]
 
 
 class Grids:
     """Draws samples of a generator and saves them in `folder`.
 
-    draw: z (n, *latent) → samples (n, C, H, W), or (n, d) for points. generator: what `draw` draws from, set
-    to evaluation meanwhile. latent: shape of one z. span: the values that are drawn as black and white.
+    draw: z (n, *latent) → samples (n, C, H, W), or (n, d) for points. noise: n → z (n, *latent). fixed: the z
+    (64, *latent) of the fixed grid and of the ends of the interpolations; drawn once where not given.
+    networks: what `draw` draws from, set to evaluation meanwhile. span: the values that are drawn as black and
+    white. digits: of the step in a name, at least.
     """
 
     def __init__(
-        self, folder: Path, draw: Sampler, generator: nn.Module | None, latent: Sequence[int],
-        span: tuple[float, float],
+        self, folder: Path, draw: Sampler, noise: Noise, *, fixed: Tensor | None = None,
+        networks: Iterable[nn.Module] = (), span: tuple[float, float] = (-1.0, 1.0), digits: int = 8,
     ) -> None:  # fmt: skip
-        self.folder, self.draw, self.span = folder, draw, span
-        self._networks = {one for one in (generator, draw) if isinstance(one, nn.Module)}
+        self.folder, self.draw, self.noise, self.span = folder, draw, noise, span
+        self._fixed = noise(ROWS * ROWS) if fixed is None else fixed
+        self._networks, self._digits = list(networks), digits
         weights = (p.device for network in self._networks for p in network.parameters())
-        self._device = next(weights, torch.device("cpu"))
-        self._stream = torch.Generator().manual_seed(
-            0
-        )  # its own, so that looking does not change the training
-        self._latent = tuple(latent)
-        self._fixed = self._noise(ROWS * ROWS)
+        self._device = next(weights, self._fixed.device)
         self._has_reals = False
 
     def save(self, step: int, reals: Tensor | None = None) -> None:
         """Draw and save the grids of a step; of reals (n, C, H, W) or (n, d), as D sees them, once. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        ends = self._noise(2 * ROWS)
-        batches = {"fixed": self._fixed, "random": self._noise(ROWS * ROWS), "interpolation": between(ends)}
         with undisturbed(self._networks, self._device):
+            batches = {
+                "fixed": self._fixed,
+                "random": self.noise(ROWS * ROWS),
+                "interpolation": between(self._fixed[: 2 * ROWS]),
+            }
             for kind, z in batches.items():
-                self._write(f"{kind}_{step:08d}", self._samples(z))
+                self._write(kind, step, self._samples(z))
         if reals is not None and not self._has_reals:
-            self._write(f"reals_{step:08d}", reals[: ROWS * ROWS].detach().float().cpu())
+            self._write("reals", step, reals[: ROWS * ROWS].detach().float().cpu())
             self._has_reals = True
 
-    def _write(self, name: str, samples: Tensor) -> None:
+    def _write(self, kind: str, step: int, samples: Tensor) -> None:
+        path = self.folder / f"{kind}_{step:0{self._digits}d}"
         if samples.dim() == 4:
-            Image.fromarray(tiled(samples, self.span)).save(self.folder / f"{name}.png")
+            Image.fromarray(tiled(samples, self.span)).save(path.with_suffix(".png"))
         else:
-            np.save(self.folder / f"{name}.npy", samples.flatten(1).numpy())
+            np.save(path.with_suffix(".npy"), samples.flatten(1).numpy())
 
     def _samples(self, z: Tensor) -> Tensor:
         try:
@@ -70,8 +74,11 @@ class Grids:
                 hint="latent=(100, 1, 1) is a DCGAN's; sample=lambda z: G(z, labels) a conditional generator's",
             ) from fault
 
-    def _noise(self, n: int) -> Tensor:
-        return torch.randn(n, *self._latent, generator=self._stream)
+
+def gaussian(latent: Sequence[int]) -> Noise:
+    """Standard normal z from a stream of their own, so that looking does not change the training."""
+    stream = torch.Generator().manual_seed(0)
+    return lambda n: torch.randn(n, *latent, generator=stream)
 
 
 def between(ends: Tensor) -> Tensor:
@@ -82,7 +89,7 @@ def between(ends: Tensor) -> Tensor:
     first, last = ends.flatten(1).chunk(2)
     cosine = torch.nn.functional.cosine_similarity(first, last, dim=1).clamp(-1 + 1e-6, 1 - 1e-6)
     angle = cosine.arccos()[:, None, None]
-    share = torch.linspace(0, 1, ROWS)[None, :, None]
+    share = torch.linspace(0, 1, ROWS, device=ends.device)[None, :, None]
     rows = ((1 - share) * angle).sin() * first[:, None] + (share * angle).sin() * last[:, None]
     return (rows / angle.sin()).reshape(-1, *ends.shape[1:])
 
@@ -107,11 +114,16 @@ def tiled(samples: Tensor, span: tuple[float, float]) -> npt.NDArray[np.uint8]:
 
 @contextmanager
 def undisturbed(networks: Iterable[nn.Module], device: torch.device) -> Iterator[None]:
-    """Evaluation mode without gradients; modes and random numbers are afterwards as they were."""
+    """Evaluation mode without gradients, and without compiling for shapes that training does not have.
+
+    Modes and random numbers are afterwards as they were.
+    """
     modules = [module for network in networks for module in network.modules()]
     modes = [module.training for module in modules]
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), torch.no_grad():
+    loaded = "torch._dynamo" in sys.modules  # else nothing is compiled, and setting the stance would load it
+    eager = torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+    with torch.random.fork_rng(devices=cuda), torch.no_grad(), eager:
         try:
             for module in modules:
                 module.training = False

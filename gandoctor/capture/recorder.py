@@ -8,11 +8,8 @@ rec.step(step, loss_G=loss_G, loss_D=loss_D, real_output=D_real, fake_output=D_f
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -20,15 +17,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from gandoctor.capture.grids import Grids, Sampler
-from gandoctor.capture.norms import Meter, Numbers
-from gandoctor.capture.writers import FORMATS, Writer
+from gandoctor.capture import measures
+from gandoctor.capture.grids import Grids, Sampler, gaussian
+from gandoctor.capture.measures import Number, Numbers
+from gandoctor.capture.norms import Meter, own, unwrapped
+from gandoctor.capture.writers import FORMATS, Writer, save_checkpoint, write_settings
 from gandoctor.errors import UserError
 
-Number: TypeAlias = Tensor | float | int
 Outputs: TypeAlias = Tensor | Sequence[Tensor]
-
-_PAIRED = 4_096  # outputs of each side that are compared pair by pair
 
 
 class Recorder:
@@ -45,7 +41,10 @@ class Recorder:
     settings: what else is to stand in config.json, e.g. {"loss": "hinge", "penalty_weight": 10}.
     every: calls of `step` for one that is logged; the others cost next to nothing.
     samples_every, checkpoints_every: calls of `step` for a set of grids, for a checkpoint; 0 for none.
-    format: "tensorboard" or "csv".
+    format: "tensorboard", "csv" or "jsonl".
+
+    Networks may be compiled or wrapped for several devices, optimisers wrapped by Lightning or Accelerate: what
+    lies within is measured, sampled and saved.
 
     Raises UserError for arguments that do not fit. Once training runs, a log that cannot be written warns
     and is given up: it never ends a run.
@@ -71,12 +70,12 @@ class Recorder:
         _check(every, samples_every, checkpoints_every, format, span)
         self.folder = Path(folder)
         self._every, self._samples_every, self._checkpoints_every = every, samples_every, checkpoints_every
-        self._networks = {name: network for name, network in (("G", G), ("D", D)) if network is not None}
-        self._optimizers = {name: one for name, one in (("G", opt_G), ("D", opt_D)) if one is not None}
+        self._networks = {name: unwrapped(one) for name, one in (("G", G), ("D", D)) if one is not None}
+        self._optimizers = {name: own(one) for name, one in (("G", opt_G), ("D", opt_D)) if one is not None}
         self._settings = dict(settings or {})
         self._calls, self._last = 0, -1
         self._sampled = self._saved = -1  # the steps of the latest grids and checkpoint
-        self._kept: dict[str, Number] = {}
+        self._kept: Numbers = {}
         self._written = self._broken = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,12 +83,17 @@ class Recorder:
         except OSError as fault:
             raise UserError(f"the log cannot be written: {fault.strerror}", where=str(folder)) from fault
         self._meters = [
-            Meter(name, self._networks.get(name), self._optimizers.get(name), self._due) for name in "GD"
+            Meter(name, self._networks.get(name), self._optimizers.get(name), lambda: self.due)
+            for name in "GD"
         ]
         shape = [latent] if isinstance(latent, int) else latent
-        draw: Sampler | None = sample or G
+        draw: Sampler | None = unwrapped(sample) if isinstance(sample, nn.Module) else sample
+        drawn = {one for one in (draw, self._networks.get("G")) if isinstance(one, nn.Module)}
+        draw = draw or self._networks.get("G")
         self._grids = (
-            Grids(self.folder / "samples", draw, G, shape, span) if shape and draw and samples_every else None
+            Grids(self.folder / "samples", draw, gaussian(shape), networks=drawn, span=span)
+            if shape and draw and samples_every
+            else None
         )
 
     def __enter__(self) -> Recorder:
@@ -139,48 +143,63 @@ class Recorder:
         scalars: other numbers, by their own tags.
         """
         self._last = step
-        if penalty is not None:
-            self._kept["penalty"] = penalty.detach() if isinstance(penalty, Tensor) else penalty
-        if metrics:
-            self._log(step, {f"metric/{name}": float(value) for name, value in metrics.items()})
-        if self._due():
+        if penalty is not None:  # a copy: memory of a compiled step is used again by the next
+            self._kept = {tag: value.clone() for tag, value in measures.numbers({"penalty": penalty}).items()}
+        found = measures.numbers({f"metric/{name}": value for name, value in (metrics or {}).items()})
+        if self.due:
             losses = {
                 "loss/D": loss_D, "loss/G": loss_G, "loss/D_real": loss_D_real, "loss/D_fake": loss_D_fake,
                 "loss/D_heldout": loss_D_heldout, **self._kept, **(scalars or {}),
             }  # fmt: skip
             outputs = {"real": real_output, "fake": fake_output, "heldout": heldout_output}
-            self._record(step, losses, outputs, {"fake": fake, "real": real})
+            found |= self._measured(losses, outputs, {"fake": fake, "real": real})
             self._kept = {}
+        if found:
+            self._log(step, found)
         self._save(real)
         self._calls += 1
 
-    def _due(self) -> bool:
-        """Whether the call of `step` that comes next is logged."""
+    @property
+    def due(self) -> bool:
+        """Whether the call of `step` that comes next is logged: what is made for the log alone, such as D's
+        outputs on held-out reals, need not be made otherwise.
+        """
         return self._calls % self._every == 0 and not self._broken
 
     @torch.no_grad()
-    def _record(
+    def _measured(
         self,
-        step: int,
         losses: Mapping[str, Number | None],
         outputs: Mapping[str, Outputs | None],
         batches: Mapping[str, Tensor | None],
-    ) -> None:
-        """Log one step: everything is gathered on the device and fetched at once."""
-        found = [*_losses(losses), *_outputs(outputs), *_spreads(batches)]
+    ) -> Numbers:
+        """All numbers of a step, still on their device."""
+        found = measures.numbers(losses)
+        found |= measures.outputs(
+            {side: measures.flat(one) for side, one in outputs.items() if one is not None}
+        )
+        flat = {side: one.detach().flatten(1).float() for side, one in batches.items()
+                if one is not None and len(one) > 1}  # fmt: skip
+        found |= {f"samples/{side}_std": measures.spread(one) for side, one in flat.items()}
+        if len(flat) == 2 and min(map(len, flat.values())) >= measures.COMPARABLE:
+            found["samples/diversity"] = measures.diversity(flat["real"], flat["fake"])
         for meter in self._meters:
-            found += meter.take()
+            found |= meter.take()
         for name, optimizer in self._optimizers.items():
             rate = optimizer.param_groups[0]["lr"]
-            found.append(Numbers([f"lr/{name}"], torch.as_tensor(rate, dtype=torch.float32).reshape(1)))
+            found[f"lr/{name}"] = torch.as_tensor(rate, dtype=torch.float32).reshape(())
         if not self._written:
             self._written = True
-            self._safely(lambda: self._write_settings(batches))
-        self._log(step, dict(_fetched(found)))
+            size = next((len(one) for one in (batches["real"], batches["fake"]) if one is not None), None)
+            self._safely(lambda: write_settings(self.folder, self._all_settings(size)))
+        return found
 
-    def _log(self, step: int, values: Mapping[str, float]) -> None:
-        if values:
-            self._safely(lambda: self._writer.write(step, values))
+    def _log(self, step: int, found: Numbers) -> None:
+        """Fetch the numbers of a step from their device, all at once, and write them."""
+        values = measures.fetched(found)
+        for meter in self._meters:
+            values = meter.left_out(values)
+        self._safely(lambda: self._writer.write(step, values))
 
     def _save(self, real: Tensor | None = None, end: bool = False) -> None:
         """The grids and the checkpoint that are due, or those of the end."""
@@ -195,28 +214,15 @@ class Recorder:
         every = self._checkpoints_every
         if every and self._saved != step and (end or (self._calls and self._calls % every == 0)):
             self._saved = step
-            self._safely(lambda: self._checkpoint(step))
+            self._safely(lambda: save_checkpoint(self.folder, step, self._state()))
 
-    def _checkpoint(self, step: int) -> None:
-        """Save weights and optimisers; whole, or not at all."""
-        place = self.folder / "checkpoints"
-        place.mkdir(exist_ok=True)
-        state: dict[str, Any] = {"step": step}
-        state |= {name: network.state_dict() for name, network in self._networks.items()}
-        state |= {f"opt_{name}": one.state_dict() for name, one in self._optimizers.items()}
-        beside = place / f".checkpoint_{step:08d}.part"
-        try:
-            torch.save(state, beside)
-        except RuntimeError as fault:  # torch's word for a full disk
-            beside.unlink(missing_ok=True)
-            raise OSError(f"{beside.name} cannot be written: {fault}") from fault
-        os.replace(beside, place / f"checkpoint_{step:08d}.pt")
+    def _state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        state = {name: network.state_dict() for name, network in self._networks.items()}
+        return state | {f"opt_{name}": one.state_dict() for name, one in self._optimizers.items()}
 
-    def _write_settings(self, batches: Mapping[str, Tensor | None]) -> None:
-        """Write config.json, as a project would; one that is there already stays."""
-        path = self.folder / "config.json"
-        if path.exists():
-            return
+    def _all_settings(self, batch: int | None) -> dict[str, Any]:
+        """What the optimisers and the batch say of the configuration, and over it what the user says."""
         settings: dict[str, Any] = {}
         for name, optimizer in self._optimizers.items():
             group, low = optimizer.param_groups[0], name.lower()
@@ -228,10 +234,8 @@ class Recorder:
                 settings |= {f"beta1_{low}": float(group["betas"][0]), "beta2": float(group["betas"][1])}
             if "weight_decay" in group:
                 settings[f"weight_decay_{low}"] = float(group["weight_decay"])
-        size = next((len(batch) for batch in (batches["real"], batches["fake"]) if batch is not None), None)
-        settings |= {"batch_size": size} if size is not None else {}
-        settings |= self._settings
-        path.write_text(json.dumps(settings, indent=1, default=str) + "\n", encoding="utf-8")
+        settings |= {"batch_size": batch} if batch is not None else {}
+        return settings | self._settings
 
     def _safely(self, act: Callable[[], object]) -> None:
         """Do what writes. Where it cannot, warn and log no more: training goes on."""
@@ -257,61 +261,3 @@ def _check(every: int, samples: int, checkpoints: int, format: str, span: tuple[
             raise UserError(f"{value} is too small", where=name, hint=f"{least} or more")
     if not span[0] < span[1]:
         raise UserError(f"{span} is no range", where="span", hint="(-1, 1) for tanh, (0, 1) for sigmoid")
-
-
-def _losses(losses: Mapping[str, Number | None]) -> Iterator[Numbers]:
-    """The numbers that were given; the mean of those that have several elements."""
-    for tag, value in losses.items():
-        if isinstance(value, Tensor):
-            yield Numbers([tag], value.detach().float().mean().reshape(1))
-        elif value is not None:
-            try:
-                yield Numbers([tag], torch.tensor([float(value)]))
-            except (TypeError, ValueError) as fault:
-                raise UserError(f"{tag} is no number: {value!r}", where="Recorder.step") from fault
-
-
-def _outputs(outputs: Mapping[str, Outputs | None]) -> Iterator[Numbers]:
-    """Mean and standard deviation of D's outputs, and the share of pairs that D ranks right."""
-    flat = {side: _flat(given) for side, given in outputs.items() if given is not None}
-    for side, values in flat.items():
-        if len(values):
-            yield Numbers([f"out/{side}_mean"], values.mean().reshape(1))
-        if len(values) > 1:
-            yield Numbers([f"out/{side}_std"], values.std().reshape(1))
-    if len(flat.get("real", ())) and len(flat.get("fake", ())):
-        yield Numbers(["out/pair_accuracy"], _pair_accuracy(flat["real"], flat["fake"]).reshape(1))
-
-
-def _flat(given: Outputs) -> Tensor:
-    parts = [given] if isinstance(given, Tensor) else list(given)
-    return torch.cat([part.detach().float().reshape(-1) for part in parts]) if parts else torch.empty(0)
-
-
-def _pair_accuracy(real: Tensor, fake: Tensor) -> Tensor:
-    """P(C(x) > C(G(z))), ties counted half: the area under the ROC curve. real: (n,), fake: (m,)."""
-    real, fake = (side[:: math.ceil(len(side) / _PAIRED)].contiguous() for side in (real, fake))
-    ordered = fake.sort().values
-    below = torch.searchsorted(ordered, real)
-    upto = torch.searchsorted(ordered, real, right=True)
-    return (below + upto).float().mean() / (2 * len(fake))
-
-
-def _spreads(batches: Mapping[str, Tensor | None]) -> Iterator[Numbers]:
-    """How far apart the samples of a batch are: the norm of the standard deviations of all its dimensions."""
-    for side, batch in batches.items():
-        if batch is not None and len(batch) > 1:
-            spread = batch.detach().flatten(1).float().std(0)
-            yield Numbers([f"samples/{side}_std"], torch.linalg.vector_norm(spread).reshape(1))
-
-
-def _fetched(found: Iterable[Numbers]) -> Iterator[tuple[str, float]]:
-    """The numbers by tag, all fetched from their device in one copy."""
-    kept = list(found)
-    if not kept:
-        return
-    # What lies on the processor already costs no wait.
-    for there in dict.fromkeys(one.values.device for one in kept):
-        mine = [one for one in kept if one.values.device == there]
-        values = torch.cat([one.values for one in mine]).tolist()
-        yield from zip([name for one in mine for name in one.names], values, strict=True)

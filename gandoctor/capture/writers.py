@@ -1,11 +1,15 @@
-"""Where recorded numbers go: TensorBoard's event file, or a CSV table."""
+"""What a run leaves in its folder: numbers as TensorBoard's events, CSV or JSON lines; settings; checkpoints."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import torch
 
 
 class Writer(Protocol):
@@ -75,4 +79,44 @@ class Table:
         """Nothing is held back."""
 
 
-FORMATS: Mapping[str, type[TensorBoard] | type[Table]] = {"tensorboard": TensorBoard, "csv": Table}
+class Lines:
+    """JSON lines: an object a step. A file that is there already is gone on with."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "metrics.jsonl"
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write the numbers of a step, by tag."""
+        line = json.dumps({"step": step, **{tag: float(f"{value:.7g}") for tag, value in values.items()}})
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+FORMATS: Mapping[str, Callable[[Path], Writer]] = {"tensorboard": TensorBoard, "csv": Table, "jsonl": Lines}
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write config.json, as a project would; one that is there already stays. Raises OSError."""
+    path = folder / "config.json"
+    if not path.exists():
+        path.write_text(json.dumps(settings, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], digits: int = 8) -> None:
+    """Save what training needs to go on as checkpoints/checkpoint_STEP.pt; whole, or not at all. Raises OSError.
+
+    state: "G", "D", "opt_G", "opt_D" → their state_dict. digits: of the step in the name, at least.
+    """
+    place = folder / "checkpoints"
+    place.mkdir(exist_ok=True)
+    name = f"checkpoint_{step:0{digits}d}"
+    beside = place / f".{name}.part"
+    try:
+        torch.save({"step": step, **state}, beside)
+    except RuntimeError as fault:  # torch's word for a full disk
+        beside.unlink(missing_ok=True)
+        raise OSError(f"{beside.name} cannot be written: {fault}") from fault
+    os.replace(beside, place / f"{name}.pt")

@@ -5,9 +5,9 @@ Only `train` and `train_many` need torch; configurations, faults and their descr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gandoctor.errors import UserError
+from gandoctor.lazy import from_torch
 from gandoctor.trainer.config import DATA, FAMILIES, LogConfig, TrainConfig, baseline
 from gandoctor.trainer.faults import FAULTS, Fault, configure
 
@@ -30,16 +30,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load what needs torch on first use. Raises UserError where torch is not installed."""
-    if name not in {"train", "train_many", "Truth"}:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from gandoctor.trainer import loop
-    except ModuleNotFoundError as missing:
-        if missing.name != "torch":
-            raise
-        raise UserError(
-            "the trainer needs PyTorch, which is not installed", hint="pip install 'gandoctor[torch]'"
-        ) from missing
-    return getattr(loop, name)
+__getattr__ = from_torch("gandoctor.trainer.loop", ("train", "train_many", "Truth"), "the trainer")

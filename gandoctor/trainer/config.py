@@ -34,6 +34,7 @@ class LogConfig:
 
     level: str = "all"  # one of LOG_LEVELS
     format: str = "tensorboard"  # one of LOG_FORMATS
+    full: bool = False  # what the recorder logs beside the levels: norms by layer, diversity of the batch
     points: int = 200  # logged steps, evenly spaced
     tags: Mapping[str, str] = field(default_factory=dict)  # our tag -> the name to write in its place
     halve_d: bool = False  # log half of D's loss, as many projects do

@@ -41,6 +41,7 @@ class Game:
     r2: Tensor | None
     gp: Tensor | None
     clip: Tensor | None  # (E, 1)
+    full: bool  # whether norms by layer and the batch's diversity are measured
     fixed: Tensor  # (E, 64, latent) the z of the fixed-noise grid
     streams: Streams  # random numbers of the training, a generator a run
     probes: Streams  # those of measurements, so that looking at a run does not change it
@@ -124,6 +125,7 @@ def set_up(configs: Sequence[TrainConfig]) -> Game:
         r2=_used(per_run("r2")),
         gp=_used(per_run("gp")),
         clip=None if not clip.any() else clip.where(clip > 0, torch.inf)[:, None],
+        full=any(c.log.full for c in configs),
         fixed=normal(64, config.latent),
         streams=streams,
         probes=[torch.Generator().manual_seed(c.seed + 2**32) for c in configs],

@@ -1,26 +1,23 @@
-"""What a run leaves in its folder: scalars, configuration, sample grids and checkpoints."""
+"""What a run leaves in its folder: scalars, configuration, sample grids and checkpoints, all by the recorder's means."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
+from gandoctor.capture.grids import Grids
+from gandoctor.capture.writers import FORMATS, Writer
 from gandoctor.errors import UserError
-from gandoctor.trainer.config import LOG_FORMATS, LOG_LEVELS, TrainConfig
+from gandoctor.trainer.config import LOG_FORMATS, LOG_LEVELS, LogConfig, TrainConfig
 from gandoctor.trainer.game import Game
 from gandoctor.trainer.models import Mlp
 
-# The tags of each level, beside those of the levels before it.
+# The recorder's tags of each level, beside those of the levels before it.
 TAGS: dict[str, tuple[str, ...]] = {
     "losses": ("loss/D", "loss/G", "loss/D_real", "loss/D_fake", "penalty"),
     "outputs": ("out/real_mean", "out/real_std", "out/fake_mean", "out/fake_std", "out/pair_accuracy"),
@@ -30,9 +27,42 @@ TAGS: dict[str, tuple[str, ...]] = {
     "samples": ("samples/fake_std", "samples/real_std"),
     "all": ("lr/D", "lr/G"),
 }  # fmt: skip
+DIGITS = 6  # of a step in a file's name
 
 
-Writer = Callable[[int, Mapping[str, float]], None]  # takes the numbers of one logged step
+class Chosen:
+    """Writes what a run is to log of what is measured: its level's tags, under its own names."""
+
+    def __init__(self, writer: Writer, log: LogConfig) -> None:
+        self._writer, self._log = writer, log
+        levels = LOG_LEVELS[: LOG_LEVELS.index(log.level) + 1]
+        self._names = {tag: log.tags.get(tag, tag) for level in levels for tag in TAGS[level]}
+        self._rounded = log.format != "tensorboard"  # six digits keep a text small
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write the numbers of a step, by the recorder's tags."""
+        if self._log.halve_d:
+            values = {**values, "loss/D": values["loss/D"] / 2}
+        chosen = {name: values[tag] for tag, name in self._names.items() if tag in values}
+        if self._log.full:
+            chosen |= self._beyond(values)
+        self._writer.write(
+            step,
+            {tag: float(f"{value:.6g}") for tag, value in chosen.items()} if self._rounded else chosen,
+        )
+
+    def _beyond(self, values: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+        """What the recorder logs beside the levels: norms by layer, where norms are wanted, and diversity."""
+        for tag, value in values.items():
+            kind, _, rest = tag.partition("/")
+            network, _, layer = rest.partition("/")
+            whole = "samples/fake_std" if tag == "samples/diversity" else f"{kind}/{network}" if layer else ""
+            if whole in self._names:
+                yield f"{self._names[whole]}/{layer}" if layer else tag, value
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        self._writer.close()
 
 
 def open_log(config: TrainConfig, folder: Path, files: ExitStack) -> Writer:
@@ -44,57 +74,15 @@ def open_log(config: TrainConfig, folder: Path, files: ExitStack) -> Writer:
     for name, known in ((log.level, LOG_LEVELS), (log.format, LOG_FORMATS)):
         if name not in known:
             raise UserError(f"unknown name {name!r}", hint=f"one of: {', '.join(known)}")
-    levels = LOG_LEVELS[: LOG_LEVELS.index(log.level) + 1]
-    names = {tag: log.tags.get(tag, tag) for level in levels for tag in TAGS[level]}
-    write = {"tensorboard": _tensorboard, "csv": _csv, "jsonl": _jsonl}[log.format](folder, files)
-
-    def step_of(step: int, values: Mapping[str, float]) -> None:
-        if log.halve_d:
-            values = {**values, "loss/D": values["loss/D"] / 2}
-        write(step, {name: values[tag] for tag, name in names.items() if tag in values})
-
-    return step_of
+    writer = Chosen(FORMATS[log.format](folder), log)
+    files.callback(writer.close)
+    return writer
 
 
-def _tensorboard(folder: Path, files: ExitStack) -> Writer:
-    from torch.utils.tensorboard import SummaryWriter
-
-    events = SummaryWriter(str(folder))
-    files.callback(events.close)
-
-    def write(step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            events.add_scalar(name, value, step)
-
-    return write
-
-
-def _csv(folder: Path, files: ExitStack) -> Writer:
-    file = files.enter_context((folder / "metrics.csv").open("w", newline="", encoding="utf-8"))
-    table = csv.writer(file, lineterminator="\n")
-
-    def write(step: int, values: Mapping[str, float]) -> None:
-        if file.tell() == 0:
-            table.writerow(["step", *values])
-        table.writerow([step, *(f"{value:.6g}" for value in values.values())])
-
-    return write
-
-
-def _jsonl(folder: Path, files: ExitStack) -> Writer:
-    file = files.enter_context((folder / "metrics.jsonl").open("w", encoding="utf-8"))
-
-    def write(step: int, values: Mapping[str, float]) -> None:
-        numbers = {name: float(f"{value:.6g}") for name, value in values.items()}
-        file.write(json.dumps({"step": step, **numbers}) + "\n")
-
-    return write
-
-
-def write_config(config: TrainConfig, folder: Path) -> None:
-    """Write config.json as a project would: what its author meant to run, under the field's common names."""
+def settings(config: TrainConfig) -> dict[str, Any]:
+    """config.json as a project would have it: what its author meant to run, under the field's common names."""
     penalty = "gp" if config.gp else "r1+r2" if config.r2 else "r1" if config.r1 else "none"
-    settings: dict[str, Any] = {
+    return {
         "dataset": config.data,
         "loss": {"ns": "non-saturating", "wgan-clip": "wgan"}.get(config.family, config.family),
         "optimizer": "adam",
@@ -120,38 +108,30 @@ def write_config(config: TrainConfig, folder: Path) -> None:
         "seed": config.seed,
         "log_every": max(1, config.steps // config.log.points),
     }
-    (folder / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def save_samples(samples: Mapping[str, Tensor], image: bool, folder: Path, step: int) -> None:
-    """Save samples (64, dim): tiles of 8 x 8 pixels as a PNG, points as an .npy of float32 (64, 2).
+def grids(game: Game, run: int, folder: Path) -> Grids:
+    """What draws and saves one run's samples: glyphs as pictures, points as they are."""
 
-    samples: "fixed", "random", "interpolation" -> tensor.
-    """
-    place = folder / "samples"
-    place.mkdir(exist_ok=True)
-    for kind, tensor in samples.items():
-        name = f"{kind}_{step:06d}"
-        if image:
-            Image.fromarray(_grid(tensor.numpy())).save(place / f"{name}.png", optimize=True)
-        else:
-            np.save(place / f"{name}.npy", tensor.numpy())
+    def draw(z: Tensor) -> Tensor:
+        samples = game.generator(z.expand(len(game.fixed), *z.shape))[run]
+        return samples.view(-1, 1, 8, 8) if game.config.data == "glyphs" else samples
 
-
-def _grid(tiles: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Lay 64 tiles of 8 x 8 pixels in [-1, 1] out 8 a row with a black border of 2 pixels."""
-    scaled = np.nan_to_num(tiles, nan=-1.0).clip(-1, 1) * 127.5 + 127.5
-    padded = np.pad(scaled.reshape(8, 8, 8, 8), ((0, 0), (0, 0), (2, 0), (2, 0)))  # row, column, y, x
-    grid = padded.transpose(0, 2, 1, 3).reshape(80, 80)
-    return np.pad(grid, (0, 2)).round().astype(np.uint8)
+    return Grids(
+        folder / "samples",
+        draw,
+        lambda n: game.latents(n, game.probes)[run],
+        fixed=game.fixed[run],
+        digits=DIGITS,
+    )
 
 
-def save_checkpoint(game: Game, run: int, lr: Mapping[str, float], folder: Path, step: int) -> None:
-    """Save one run's weights and optimiser state as a PyTorch loop would: names and shapes of nn.Sequential.
+def state(game: Game, run: int, lr: Mapping[str, float]) -> dict[str, Any]:
+    """One run's weights and optimiser state as a PyTorch loop would have them: names and shapes of nn.Sequential.
 
     lr: of "G" and "D", for the optimisers' param_groups.
     """
-    saved: dict[str, Any] = {"step": step}
+    saved: dict[str, Any] = {}
     networks = {"G": (game.generator, game.adam_g), "D": (game.discriminator, game.adam_d)}
     for name, (network, adam) in networks.items():
         layout = _layout(network)
@@ -171,9 +151,7 @@ def save_checkpoint(game: Game, run: int, lr: Mapping[str, float], folder: Path,
                 "weight_decay": float(adam.weight_decay[run]), "params": list(range(len(moments))),
             }],
         }  # fmt: skip
-    place = folder / "checkpoints"
-    place.mkdir(exist_ok=True)
-    torch.save(saved, place / f"checkpoint_{step:06d}.pt")
+    return saved
 
 
 def _layout(network: Mlp) -> dict[str, Callable[[Tensor], Tensor]]:

@@ -14,16 +14,19 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from gandoctor.capture.measures import COMPARABLE, Numbers, diversity, fetched, outputs, spread
+from gandoctor.capture.norms import norms_of_runs
+from gandoctor.capture.writers import Writer, save_checkpoint, write_settings
 from gandoctor.errors import UserError
 from gandoctor.trainer import logs
 from gandoctor.trainer.config import TrainConfig
 from gandoctor.trainer.faults import FAULTS, visible
 from gandoctor.trainer.game import Game, set_up
 from gandoctor.trainer.objectives import one_centred, slope, zero_centred
-from gandoctor.trainer.probes import auc, measure
+from gandoctor.trainer.probes import measure
 from gandoctor.trainer.truth import TRUE, Measured, State, Truth, conclude, primaries
 
-Notes = dict[str, Tensor]  # tag -> (E,)
+Rows = dict[str, list[float]]  # tag -> one a run
 MEASUREMENTS = 20  # of the truth, evenly spaced
 STATES = 200  # points at which losses and norms are kept for the truth
 
@@ -58,7 +61,7 @@ def train_many(
             if any(folder.iterdir()):
                 raise UserError("the folder is not empty: two runs would mix", where=str(folder))
             if config.log.config:
-                logs.write_config(config, folder)
+                write_settings(folder, logs.settings(config))
             writers.append(logs.open_log(config, folder, files))
         files.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(1)  # such small networks gain nothing from two, and sums keep their order
@@ -74,7 +77,7 @@ def _play(
     game: Game,
     configs: Sequence[TrainConfig],
     folders: Sequence[Path],
-    writers: Sequence[logs.Writer],
+    writers: Sequence[Writer],
     progress: bool,
 ) -> list[Measured]:
     """The loop itself. Returns what was measured of each run."""
@@ -83,8 +86,9 @@ def _play(
     state_at, measure_at = _every(steps, STATES), _ends(steps, MEASUREMENTS)
     sample_at = [_ends(steps, c.log.images) for c in configs]
     save_at = [_ends(steps, c.log.checkpoints) for c in configs]
-    noted: dict[int, Notes] = {}
-    probed: dict[int, Notes] = {}
+    grids = [logs.grids(game, run, folder) for run, folder in enumerate(folders)]
+    noted: dict[int, Rows] = {}
+    probed: dict[int, Numbers] = {}
     histogram: Tensor | None = None
     first_g, first_d = game.generator.flat.clone(), game.discriminator.flat.clone()
 
@@ -93,7 +97,7 @@ def _play(
         for step in bar.track(range(steps), description=f"{config.family} on {config.data}"):
             lr_g, lr_d = game.rates(step / steps)
             logged = [run for run, marks in enumerate(log_at) if step in marks]
-            notes: Notes | None = {} if logged or step in state_at else None
+            notes: Numbers | None = {} if logged or step in state_at else None
 
             for _ in range(config.d_steps):
                 discriminator_step(game, lr_d, notes)
@@ -102,19 +106,19 @@ def _play(
 
             if notes is not None:
                 notes |= {"lr/G": lr_g[:, 0], "lr/D": lr_d[:, 0]}
-                rows = {tag: values.tolist() for tag, values in notes.items()}
+                rows: Rows = fetched(notes)
                 for run in logged:
-                    writers[run](step, {tag: values[run] for tag, values in rows.items()})
+                    writers[run].write(step, {tag: values[run] for tag, values in rows.items()})
                 if step in state_at:
-                    noted[step] = notes
+                    noted[step] = rows
             done = step + 1
             if done in measure_at:
                 probed[done], histogram = measure(game, histogram)
             for run in [run for run, marks in enumerate(sample_at) if done in marks]:
-                logs.save_samples(_samples(game, run), config.data == "glyphs", folders[run], done)
+                grids[run].save(done)
             for run in [run for run, marks in enumerate(save_at) if done in marks]:
                 rates = {"G": float(lr_g[run]), "D": float(lr_d[run])}
-                logs.save_checkpoint(game, run, rates, folders[run], done)
+                save_checkpoint(folders[run], done, logs.state(game, run, rates), logs.DIGITS)
 
     moved = [
         (now.flat - first).norm(dim=1) / first.norm(dim=1)
@@ -123,7 +127,7 @@ def _play(
     return [_measured(game, run, noted, probed, moved) for run in range(len(configs))]
 
 
-def discriminator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
+def discriminator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
     """One step of D. lr: (E, 1). notes: where to write this step's numbers, or None."""
     batch = game.config.batch
     real = game.reals(batch)
@@ -158,17 +162,14 @@ def discriminator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
         notes |= {"loss/D_real": on_reals.detach(), "loss/D_fake": on_fakes.detach()}
     if game.r1 is not None or game.r2 is not None or game.gp is not None:
         notes["penalty"] = penalty.detach()
-    on_real, on_fake = on_real.detach(), on_fake.detach()
-    notes |= {"out/real_mean": on_real.mean(1), "out/real_std": on_real.std(1)}
-    notes |= {"out/fake_mean": on_fake.mean(1), "out/fake_std": on_fake.std(1)}
-    notes["out/pair_accuracy"] = auc(on_real, on_fake)
-    notes["samples/real_std"] = real.detach().std(1).norm(dim=1)
-    notes["grad_norm/D"] = gradient.norm(dim=1)
-    notes["weight_norm/D"] = game.discriminator.flat.norm(dim=1)
-    notes["step_norm/D"] = (game.discriminator.flat - before).norm(dim=1)
+    notes |= outputs({"real": on_real.detach(), "fake": on_fake.detach()})
+    notes["samples/real_std"] = spread(real.detach())
+    if game.full and batch >= COMPARABLE:
+        notes["samples/diversity"] = diversity(real.detach(), fake.detach())
+    notes |= _norms(game, "D", gradient, before)
 
 
-def generator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
+def generator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
     """One step of G. lr: (E, 1). notes: where to write this step's numbers, or None."""
     fake = game.fakes(game.config.batch)
     on_fake = game.judge(fake)
@@ -182,10 +183,18 @@ def generator_step(game: Game, lr: Tensor, notes: Notes | None) -> None:
     if notes is None or before is None:
         return
     notes["loss/G"] = loss.detach()
-    notes["samples/fake_std"] = fake.detach().std(1).norm(dim=1)
-    notes["grad_norm/G"] = gradient.norm(dim=1)
-    notes["weight_norm/G"] = game.generator.flat.norm(dim=1)
-    notes["step_norm/G"] = (game.generator.flat - before).norm(dim=1)
+    notes["samples/fake_std"] = spread(fake.detach())
+    notes |= _norms(game, "G", gradient, before)
+
+
+def _norms(game: Game, name: str, gradient: Tensor, before: Tensor) -> Numbers:
+    """Norms of a network's gradient, weights and step. name: "G" or "D". gradient, before: (E, P)."""
+    network = game.generator if name == "G" else game.discriminator
+    found: Numbers = {}
+    for kind, flat in (("grad", gradient), ("weight", network.flat), ("step", network.flat - before)):
+        parts, layers = (network.cut(flat), network.layers) if game.full else ([flat], [""])
+        found |= norms_of_runs(f"{kind}_norm/{name}", parts, layers)
+    return found
 
 
 def _every(steps: int, points: int) -> frozenset[int]:
@@ -198,21 +207,8 @@ def _ends(steps: int, times: int) -> frozenset[int]:
     return frozenset(round(steps * (i + 1) / times) for i in range(times))
 
 
-@torch.no_grad()
-def _samples(game: Game, run: int) -> dict[str, Tensor]:
-    """Three grids of 64 samples: fixed z, random z, and 8 straight lines of 8 steps between two z."""
-    line = torch.linspace(0, 1, 8, device=game.fixed.device).view(1, 1, 8, 1)
-    ends = game.fixed[:, :16].view(len(game.fixed), 8, 2, 1, -1)
-    between = (ends[:, :, 0] * (1 - line) + ends[:, :, 1] * line).flatten(1, 2)  # (E, 64, latent)
-    return {
-        "fixed": game.generator(game.fixed)[run].cpu(),
-        "random": game.fakes(64, probe=True)[run].cpu(),
-        "interpolation": game.generator(between)[run].cpu(),
-    }
-
-
 def _measured(
-    game: Game, run: int, noted: dict[int, Notes], probed: dict[int, Notes], moved: Sequence[Tensor]
+    game: Game, run: int, noted: dict[int, Rows], probed: dict[int, Numbers], moved: Sequence[Tensor]
 ) -> Measured:
     """Collect one run's measurements as arrays."""
     samples: dict[str, list[float]] = defaultdict(list)
@@ -224,9 +220,7 @@ def _measured(
         "loss_d": "loss/D", "loss_g": "loss/G", "grad_d": "grad_norm/D", "grad_g": "grad_norm/G",
         "weight_d": "weight_norm/D", "weight_g": "weight_norm/G", "std": "samples/fake_std",
     }  # fmt: skip
-    state = {
-        short: np.array([float(notes[tag][run]) for notes in noted.values()]) for short, tag in names.items()
-    }
+    state = {short: np.array([rows[tag][run] for rows in noted.values()]) for short, tag in names.items()}
     return Measured(
         sample_steps=np.array(list(probed), np.int64),
         samples={name: np.array(values) for name, values in samples.items()},

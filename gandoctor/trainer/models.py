@@ -75,6 +75,15 @@ class Mlp:
                 x = F.dropout(x, self.dropout)
         return x
 
+    def cut(self, flat: Tensor) -> list[Tensor]:
+        """Return the parts of a buffer (E, P) that belong to each of `weights`, (E, size)."""
+        return list(torch.split(flat, [weight[0].numel() for weight in self.weights], 1))
+
+    @property
+    def layers(self) -> list[str]:
+        """The layer that each of `weights` is the kernel of, by nn.Sequential's names, "" for biases."""
+        return [str(at) if at % 2 == 0 else "" for at in range(len(self.weights))]
+
     def gradient(self, loss: Tensor) -> Tensor:
         """Return the gradient (E, P) of each run's own loss (E,); zeros if the loss has no graph."""
         if not loss.requires_grad:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gandoctor.capture.measures import pair_accuracy, spread
 from gandoctor.trainer.game import Game
 from gandoctor.trainer.objectives import slope
 
@@ -33,13 +34,13 @@ def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]
         "cov": ((good_hits >= 0.2 * fair) & (good_hits > 0)).float().mean(1),
         "q": q,
         "top": histogram.amax(1),
-        "div": _spread(fakes) / _spread(game.held_out),
-        "std": fakes.std(1).norm(dim=1) / game.held_out.std(1).norm(dim=1),
+        "div": _distance(fakes) / _distance(game.held_out),
+        "std": spread(fakes) / spread(game.held_out),
         "flow": torch.full_like(q, torch.nan) if last is None else 0.5 * (histogram - last).abs().sum(1),
     }
     on_fakes = game.discriminator(fakes).squeeze(-1)
     for name, reals in (("auc", game.held_out), ("auc_train", game.train[:, :2_000])):
-        found[name] = auc(game.discriminator(game.present(reals)).squeeze(-1), on_fakes)
+        found[name] = pair_accuracy(game.discriminator(game.present(reals)).squeeze(-1), on_fakes)
     found["slope"] = _slope(game, fakes[:, :256])
     found["clipped"] = torch.full_like(q, torch.nan)
     if game.clip is not None:
@@ -48,7 +49,7 @@ def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]
     return found, histogram
 
 
-def _spread(samples: Tensor) -> Tensor:
+def _distance(samples: Tensor) -> Tensor:
     """Mean distance between the first half of the samples and the second, (E,)."""
     half = samples.shape[1] // 2
     distances: Tensor = (samples[:, :half] - samples[:, half : 2 * half]).norm(dim=-1)
@@ -63,11 +64,3 @@ def _slope(game: Game, fakes: Tensor) -> Tensor:
         gradient = slope(game.discriminator(between), between)
     median: Tensor = gradient.detach().norm(dim=-1).median(1).values
     return median
-
-
-def auc(real: Tensor, fake: Tensor) -> Tensor:
-    """P(real > fake) + P(real = fake)/2 over all pairs, (E,). real: (E, n), fake: (E, m)."""
-    ordered = real.sort(1).values
-    fake = fake.contiguous()
-    below = torch.searchsorted(ordered, fake) + torch.searchsorted(ordered, fake, right=True)
-    return 1 - below.float().mean(1) / (2 * real.shape[1])

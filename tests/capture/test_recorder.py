@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +14,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import gandoctor
+from gandoctor.capture import measures
 from gandoctor.capture.grids import ROWS, between, tiled
-from gandoctor.capture.norms import layer_of
+from gandoctor.capture.measures import diversity, fetched, outputs, pair_accuracy, spread
+from gandoctor.capture.norms import layer_of, norms, norms_of_runs
+from gandoctor.capture.writers import FORMATS
 from gandoctor.errors import UserError
 from gandoctor.findings import State
 from gandoctor.interpret import view as signals
@@ -28,7 +33,7 @@ LATENT = 4
 WHOLE = {
     "loss/D", "loss/G", "loss/D_real", "loss/D_fake", "loss/D_heldout", "penalty", "lr/D", "lr/G",
     "out/real_mean", "out/real_std", "out/fake_mean", "out/fake_std", "out/heldout_mean", "out/heldout_std",
-    "out/pair_accuracy", "samples/fake_std", "samples/real_std",
+    "out/pair_accuracy", "samples/fake_std", "samples/real_std", "samples/diversity",
     *(f"{kind}_norm/{network}" for kind in ("grad", "weight", "step") for network in "GD"),
 }  # fmt: skip
 LAYERED = {
@@ -39,17 +44,25 @@ LAYERED = {
 }
 
 
+class Net(nn.Sequential):
+    """A network with a `forward` of its own, without which torch compiles none in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
 class Toy:
     """A tiny GAN on points, one step at a time."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         torch.set_num_threads(1)
-        self.G = nn.Sequential(nn.Linear(LATENT, 16), nn.ReLU(), nn.Linear(16, 2))
-        self.D = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
+        self.G = Net(nn.Linear(LATENT, 16), nn.ReLU(), nn.Linear(16, 2))
+        self.D = Net(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
         self.opt_G = Adam(self.G.parameters(), 1e-3, betas=(0.5, 0.9))
         self.opt_D = Adam(self.D.parameters(), 2e-3, betas=(0.5, 0.9))
         self.seen: list[dict[str, float]] = []
+        self.call: dict[str, nn.Module] = {"G": self.G, "D": self.D}
 
     @property
     def parts(self) -> dict[str, object]:
@@ -57,10 +70,11 @@ class Toy:
 
     def step(self) -> dict[str, Tensor]:
         """One step of D, one of G, and what a loop knows of them; the norms go to `seen`."""
+        G, D = self.call["G"], self.call["D"]
         real, held = torch.randn(32, 2) * 0.1 + 1, torch.randn(32, 2) * 0.1 + 1
-        fake = self.G(torch.randn(32, LATENT))
+        fake = G(torch.randn(32, LATENT))
         self.opt_D.zero_grad()
-        on_real, on_fake, on_held = self.D(real), self.D(fake.detach()), self.D(held)
+        on_real, on_fake, on_held = D(real), D(fake.detach()), D(held)
         d_real, d_fake = F.softplus(-on_real).mean(), F.softplus(on_fake).mean()
         penalty = on_real.square().mean()
         (d_real + d_fake + 0.01 * penalty).backward()
@@ -69,7 +83,7 @@ class Toy:
         self.opt_D.step()
         norms["step_norm/D"] = norm(p.detach() - q for p, q in zip(self.D.parameters(), before, strict=True))
         self.opt_G.zero_grad()
-        g = F.softplus(-self.D(fake)).mean()
+        g = F.softplus(-D(fake)).mean()
         g.backward()  # adds to D's gradients, too
         norms["grad_norm/G"] = norm(p.grad for p in self.G.parameters())
         norms["grad_norm/G/0"] = float(self.G[0].weight.grad.norm())  # type: ignore[union-attr, operator]
@@ -119,7 +133,6 @@ def test_every_signal_that_it_writes_is_examined(run: tuple[Toy, RunView, gandoc
     elsewhere = {
         "d-accuracy",
         "d-signs",
-        "diversity",
         "quality-metric",
         "augment-p",
         "loss-scale",
@@ -215,7 +228,7 @@ def test_an_argument_that_is_left_out(tmp_path: Path, name: str) -> None:
     [
         ("loss_G", {"loss/G"}),
         ("real_output", {"out/real_mean", "out/real_std", "out/pair_accuracy"}),
-        ("fake", {"samples/fake_std"}),
+        ("fake", {"samples/fake_std", "samples/diversity"}),
         ("penalty", {"penalty"}),
     ],
 )
@@ -245,6 +258,16 @@ def test_the_cadence_and_what_comes_in_between(tmp_path: Path) -> None:
     assert (series["metric/fid"].steps.tolist(), series["metric/fid"].values.tolist()) == ([30], [15.0])
 
 
+def test_a_penalty_is_kept_as_it_was(tmp_path: Path) -> None:
+    with gandoctor.Recorder(tmp_path, every=2, format="csv") as rec:
+        rec.step(0)
+        penalty = torch.tensor(3.0)
+        rec.step(1, penalty=penalty)
+        penalty.zero_()  # a compiled step uses its memory again
+        rec.step(2)
+    assert gandoctor.load(tmp_path).series["penalty"].values.tolist() == [3.0]
+
+
 def test_of_several_steps_of_an_optimiser_the_first_is_measured(tmp_path: Path) -> None:
     toy, seen = Toy(), []
     with gandoctor.Recorder(tmp_path, every=1, format="csv", D=toy.D, opt_D=toy.opt_D) as rec:
@@ -257,7 +280,7 @@ def test_of_several_steps_of_an_optimiser_the_first_is_measured(tmp_path: Path) 
 
 
 def test_numbers_that_are_not_finite_are_logged(tmp_path: Path) -> None:
-    for format in ("csv", "tensorboard"):
+    for format in FORMATS:
         with gandoctor.Recorder(tmp_path / format, every=1, format=format) as rec:
             rec.step(0, loss_D=torch.tensor(float("nan")), loss_G=float("inf"))
         series = gandoctor.load(tmp_path / format).series
@@ -265,14 +288,129 @@ def test_numbers_that_are_not_finite_are_logged(tmp_path: Path) -> None:
         assert np.isinf(series["loss/G"].values).all()
 
 
-def test_a_table_is_gone_on_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_text_is_gone_on_with(tmp_path: Path, format: str) -> None:
     for start in (0, 5):
-        with gandoctor.Recorder(tmp_path, every=1, format="csv") as rec:
+        with gandoctor.Recorder(tmp_path, every=1, format=format) as rec:
             for step in range(start, start + 5):
                 rec.step(step, loss_D=1.0, scalars={"loss/G_L1": 2.0} if start else None)
     series = gandoctor.load(tmp_path).series
     assert series["loss/D"].steps.tolist() == list(range(10))
     assert series["loss/G_L1"].steps.tolist() == list(range(5, 10))
+
+
+def test_what_is_made_for_the_log_alone_can_wait_until_it_is_due(tmp_path: Path) -> None:
+    with gandoctor.Recorder(tmp_path, every=4, format="csv") as rec:
+        for step in range(9):
+            rec.step(step, heldout_output=torch.ones(3) if rec.due else None)
+    assert gandoctor.load(tmp_path).series["out/heldout_mean"].steps.tolist() == [0, 4, 8]
+
+
+def test_diversity_of_a_batch(tmp_path: Path) -> None:
+    real, fake = 3.0 * torch.arange(8)[:, None], 1.0 * torch.arange(8)[:, None]
+    with gandoctor.Recorder(tmp_path, every=1, format="csv") as rec:
+        rec.step(0, real=real, fake=fake)
+        rec.step(1, real=fake, fake=real)  # farther apart than the reals: no more varied
+        rec.step(2, real=real * 0, fake=fake * 0)
+        rec.step(3, real=real, fake=fake[:7])  # too few to tell
+    assert gandoctor.load(tmp_path).series["samples/diversity"].values == pytest.approx([1 / 3, 1.0, 1.0])
+    one_mode = torch.randn(500, 20) * 0.01
+    assert float(diversity(torch.randn(500, 20), one_mode)) == pytest.approx(0.01, rel=0.1)
+
+
+# --- what lies around networks and optimisers
+
+
+class Counting:
+    """A compiler that counts what it compiles."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., object]:
+        self.graphs += 1
+        return graph.forward
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, when it compiles
+@pytest.mark.parametrize("around", ["compile", "in-place", "parallel", "both"])
+def test_wrapped_networks(tmp_path: Path, around: str) -> None:
+    plain, toy, backend = recorded(tmp_path / "plain", steps=6), Toy(), Counting()
+    torch._dynamo.reset()
+    parts = toy.parts
+    for name in "GD":
+        network = getattr(toy, name)
+        if around in ("parallel", "both"):
+            network = nn.DataParallel(network)
+        if around == "in-place":
+            network.compile(backend=backend)
+        elif around != "parallel":
+            network = torch.compile(network, backend=backend)
+        parts[name] = network
+    toy.call = {name: parts[name] for name in "GD"}  # type: ignore[misc]
+    options: dict[str, Any] = {"every": 1, "latent": LATENT, "samples_every": 2, "checkpoints_every": 5}
+    with gandoctor.Recorder(tmp_path / "x", **parts, **options) as rec:
+        rec.step(0, **toy.step())
+        compiled = backend.graphs
+        for step in range(1, 6):
+            rec.step(step, **toy.step())
+    assert (compiled > 0) == (around != "parallel")
+    assert backend.graphs == compiled  # sampling compiles nothing
+    series, wanted = gandoctor.load(tmp_path / "x").series, gandoctor.load(tmp_path / "plain").series
+    assert set(series) == set(wanted) == WHOLE | LAYERED
+    for tag in wanted:
+        assert series[tag].values == pytest.approx(wanted[tag].values, rel=1e-3, abs=1e-6), tag
+    saved = torch.load(tmp_path / "x/checkpoints/checkpoint_00000005.pt")
+    assert list(saved["G"]) == list(plain.G.state_dict())
+
+
+class Around(torch.optim.Optimizer):
+    """An optimiser around another, as Accelerate's, which has no hooks of its own."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def step(self, closure: None = None) -> None:
+        self.optimizer.step(closure)
+
+
+def test_a_wrapped_optimiser(tmp_path: Path) -> None:
+    toy = Toy()
+    with gandoctor.Recorder(tmp_path, D=toy.D, opt_D=Around(toy.opt_D), every=1) as rec:
+        rec.step(0, **toy.step())  # type: ignore[arg-type]
+    assert gandoctor.load(tmp_path).series["grad_norm/D"].values == pytest.approx(
+        [toy.seen[0]["grad_norm/D"]]
+    )
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_mixed_precision(tmp_path: Path, fused: bool) -> None:
+    torch.manual_seed(0)
+    D = nn.Linear(3, 1)
+    opt = torch.optim.SGD(D.parameters(), 0.0, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
+    x, seen = torch.randn(8, 3), []
+    with gandoctor.Recorder(tmp_path, D=D, opt_D=opt, every=1, format="csv") as rec:
+        for step in range(4):
+            opt.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = D(x).float().square().mean() * (float("inf") if step == 1 else 1.0)
+            scaler.scale(loss).backward()
+            if step != 1:  # the scale is a power of two
+                seen.append(norm(p.grad for p in D.parameters()) / scaler.get_scale())
+            scaler.step(opt)
+            scaler.update()
+            rec.step(step, loss_D=loss)
+    series = gandoctor.load(tmp_path).series
+    assert series["grad_norm/D"].steps.tolist() == [0, 2, 3]  # the step that overflowed was none
+    assert series["grad_norm/D"].values == pytest.approx(seen, rel=1e-4)
+    assert not any(tag.startswith("skipped") for tag in series)
+
+
+def test_norms_of_halves_are_not_too_large_for_a_half() -> None:
+    found = norms("x", [torch.full((100_000,), 300.0).half(), torch.ones(3).bfloat16()], ["a", ""])
+    assert float(found["x/a"]) == pytest.approx(300 * 100_000**0.5, rel=1e-3)
+    assert set(found) == {"x", "x/a"}
 
 
 # --- mistakes and accidents
@@ -404,19 +542,68 @@ def test_one_copy_from_the_device_a_logged_step(monkeypatch: pytest.MonkeyPatch,
 
         return call
 
-    for name in ("tolist", "item", "cpu", "numpy", "__float__", "__bool__", "nonzero"):
+    for name in ("tolist", "item", "cpu", "numpy", "__float__", "__bool__", "__index__", "nonzero"):
         monkeypatch.setattr(Tensor, name, counted(name))
-    rec.step(0, **told)  # type: ignore[arg-type]
+    rec.step(0, metrics={"fid": torch.tensor(3.0)}, scalars={"x": torch.ones(2)}, **told)  # type: ignore[arg-type]
     assert calls == ["tolist"]
 
 
-def test_the_loop_of_the_manual_runs_and_is_diagnosed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    manual = (Path(__file__).parents[2] / "docs/recorder.md").read_text()
-    plain, *_ = re.findall(r"```python\n([^`]*)```", manual)
-    monkeypatch.chdir(tmp_path)
-    exec(plain, {})
-    diagnosis = gandoctor.diagnose("runs/x")
-    assert len(diagnosis.run.series["loss/D"]) == 60
-    assert [line.code for line in diagnosis.coverage if line.state is State.TOO_SHORT] == []
+class Crossings(TorchDispatchMode):
+    """Notes what waits for a device: values that are read, copies to another, indices that lie elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, made = func.overloadpacket.__name__, func(*args, **(kwargs or {}))
+        leaves = [one for one in tree_leaves((args, kwargs, made)) if isinstance(one, Tensor)]
+        if name in ("_local_scalar_dense", "nonzero", "masked_select", "equal") or (
+            len({one.device for one in leaves if one.dim() or "copy" in name}) > 1
+        ):
+            self.seen.append(name)
+        return made
+
+
+def test_nothing_else_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With tensors that have no values, as on a device whose values cannot be had without waiting."""
+    monkeypatch.setattr(measures, "fetched", lambda found: {tag: 0.0 for tag in found})
+    toy, x = Toy(), torch.zeros(32, 2)
+    toy.G.to("meta"), toy.D.to("meta")
+    opt = torch.optim.SGD(toy.D.parameters(), 0.1)
+    with gandoctor.Recorder(tmp_path, G=toy.G, D=toy.D, opt_D=opt, every=1, format="csv") as rec:
+        fake = toy.G(x.new_zeros(32, LATENT, device="meta"))
+        real, out = x.to("meta"), toy.D(fake)
+        out.sum().backward()
+        with Crossings() as crossings:
+            opt.step()
+            rec.step(
+                0, loss_D=out.mean(), loss_G=0.5, penalty=out.mean(), real_output=[out, out], fake_output=out,
+                real=real, fake=fake, metrics={"fid": out.mean()},
+            )  # fmt: skip
+    assert crossings.seen == []
+    assert {"grad_norm/D/2", "step_norm/D/0", "out/pair_accuracy", "samples/diversity"} <= set(
+        gandoctor.load(tmp_path).series
+    )
+
+
+# --- one run, and several side by side
+
+
+def test_runs_side_by_side_are_measured_as_one_by_one() -> None:
+    torch.manual_seed(0)
+    real, fake = torch.randn(3, 40, 5), torch.randn(3, 30, 5)
+    together = outputs({"real": real[..., 0], "fake": fake[..., 0]})
+    together |= {"std": spread(fake), "diversity": diversity(real, fake)}
+    together |= norms_of_runs("norm", [real, fake], ["a", ""])
+    for run in range(3):
+        alone = outputs({"real": real[run, :, 0], "fake": fake[run, :, 0]})
+        alone |= {"std": spread(fake[run]), "diversity": diversity(real[run], fake[run])}
+        alone |= norms("norm", [real[run], fake[run]], ["a", ""])
+        rows = {tag: values[run] for tag, values in fetched(together).items()}
+        assert rows == pytest.approx(fetched(alone), rel=1e-5)
+
+
+def test_pairs_with_nan_are_not_ranked() -> None:
+    real, fake = torch.tensor([[1.0, 2.0], [1.0, torch.nan]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    assert pair_accuracy(real, fake).tolist() == pytest.approx([0.875, torch.nan], nan_ok=True)

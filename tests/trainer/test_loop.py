@@ -11,9 +11,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from gandoctor import Recorder  # noqa: E402
+from gandoctor.capture.writers import FORMATS  # noqa: E402
 from gandoctor.errors import UserError  # noqa: E402
 from gandoctor.trainer import FAULTS, LogConfig, TrainConfig, configure, train, train_many  # noqa: E402
-from gandoctor.trainer.config import BASELINES  # noqa: E402
+from gandoctor.trainer.config import BASELINES, LOG_FORMATS  # noqa: E402
 from gandoctor.trainer.logs import TAGS  # noqa: E402
 
 ALL_TAGS = {tag for tags in TAGS.values() for tag in tags}
@@ -95,6 +97,43 @@ def test_logs_hold_their_level_and_no_more(tmp_path: Path) -> None:
         train(short(level=level), tmp_path / level)
         seen |= set(tags)
         assert set(rows(tmp_path / level)[0]) == seen | {"step"}
+
+
+def test_the_full_log_has_the_recorders_tags(tmp_path: Path) -> None:
+    train(replace(short(full=True, steps=2), depth_d=1, depth_g=1), tmp_path / "trainer")
+    G, D = (
+        torch.nn.Sequential(torch.nn.Linear(n, 8), torch.nn.ReLU(), torch.nn.Linear(8, m))
+        for n, m in ((4, 2), (2, 1))
+    )
+    optimizers = {f"opt_{name}": torch.optim.Adam(net.parameters()) for name, net in (("G", G), ("D", D))}
+    with Recorder(tmp_path / "recorder", G=G, D=D, **optimizers, format="csv") as rec:
+        real, fake = torch.randn(8, 2), G(torch.randn(8, 4))
+        out = D(fake)
+        out.mean().backward()
+        for optimizer in optimizers.values():
+            optimizer.step()
+        losses = dict.fromkeys(("loss_G", "loss_D", "loss_D_real", "loss_D_fake", "penalty"), out.mean())
+        rec.step(0, **losses, real_output=out, fake_output=out, real=real, fake=fake)
+    ours, theirs = (set(rows(tmp_path / name)[0]) for name in ("trainer", "recorder"))
+    assert ours == theirs
+
+
+def test_a_full_log_keeps_to_its_level_and_names(tmp_path: Path) -> None:
+    configs = [short(level=level, full=full, steps=2, tags={"grad_norm/G": "gradG"})
+               for level, full in (("outputs", True), ("norms", True), ("samples", False))]  # fmt: skip
+    folders = [tmp_path / str(at) for at in range(3)]
+    train_many(configs, folders)
+    outputs, norms, bare = (rows(folder)[0] for folder in folders)
+    assert set(outputs) == {"step", *TAGS["losses"], *TAGS["outputs"]}
+    layers = [float(norms[f"gradG/{layer}"]) for layer in (0, 2, 4, 6)]
+    assert 0 < sum(one**2 for one in layers) <= float(norms["gradG"]) ** 2
+    assert "samples/diversity" not in norms
+    assert not any(tag.count("/") > 1 for tag in bare)
+    assert float(bare["gradG"]) == pytest.approx(float(norms["gradG"]), rel=1e-3)
+
+
+def test_every_format_is_the_recorders() -> None:
+    assert set(LOG_FORMATS) == set(FORMATS)
 
 
 def test_tensorboard_holds_the_tags(tmp_path: Path) -> None:
