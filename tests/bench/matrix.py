@@ -28,7 +28,7 @@ from gandoctor.trainer.config import BASELINES
 from gandoctor.trainer.truth import FALSE, FILE, TRUE, UNKNOWN
 from tests.bench.trained import Group, Row, call_all, train_all
 
-LOG = LogConfig(level="all", images=12, checkpoints=6, points=200)
+LOG = LogConfig(level="all", full=True, images=12, checkpoints=6, points=200)
 
 # Healthy by construction, yet near to a fault: what a detector of that fault must not take for it.
 LOOKALIKES: dict[str, dict[str, Any]] = {
