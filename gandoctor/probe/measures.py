@@ -35,6 +35,7 @@ ROUNDS = 6  # of power iteration for its largest singular value
 _RESOLUTION = 1e-6  # of float32, after a network's roundings: relative sizes below it are 0
 _CHUNK = 32  # samples that are drawn at once
 _COLUMNS = 1 << 16  # values of a sample that are made float64 at once
+_FEW_UNITS = 8  # in a layer of fewer a share of them says little
 _RELUS = (nn.ReLU, nn.ReLU6, nn.Threshold)
 
 
@@ -468,6 +469,8 @@ def _dead_units(made: Measured, active: Mapping[str, Tensor]) -> None:
     if not active:
         made.notes.append("no ReLU modules: dead units are not told (functional ones cannot be seen)")
         return
-    made.layers = {name: 1 - float(on.float().mean()) for name, on in active.items()}
+    made.layers = {
+        name: 1 - float(on.float().mean()) for name, on in active.items() if len(on) >= _FEW_UNITS
+    }
     dead = sum(int((~on).sum()) for on in active.values())
     made.measures["dead_units"] = dead / sum(len(on) for on in active.values())
