@@ -9,8 +9,8 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch, Threshold
-from gandoctor.interpret.view import PROBE, RunView, Signal, Track
-from gandoctor.run import Values
+from gandoctor.interpret.view import PROBE, WARM_UP, RunView, Signal, Track
+from gandoctor.run import Steps, Values
 from gandoctor.stats import Mask
 from gandoctor.thresholds import Limits
 
@@ -55,7 +55,7 @@ def snapshots_lost_variety(view: RunView, limits: Limits) -> Iterator[Finding]:
     """
     bound = limits["fallen"]
     steps, (distance, vendi) = view.aligned(view.get(DISTANCE), view.get(VENDI))
-    late = view.after_warm_up(steps)
+    late = _after_warm_up(view, steps)
     if np.count_nonzero(late) < 3 or _as_varied_as_reals(view, limits["samples"].value):
         return
     track = Track(steps, distance, view.get(DISTANCE).tags)
@@ -130,7 +130,7 @@ def _to_the_end(view: RunView, track: Track, holds: Mask) -> Stretch | None:
     """The last stretch of snapshots in which something holds, to the last one; of three and more the last two
     must have it. None where it does not, or where no snapshot is from after warm-up.
     """
-    if not holds[-1] or not view.after_warm_up(track.steps)[-1]:
+    if not holds[-1] or not _after_warm_up(view, track.steps)[-1]:
         return None
     at = len(holds) - 1
     while at and holds[at - 1]:
@@ -143,6 +143,12 @@ def _to_the_end(view: RunView, track: Track, holds: Mask) -> Stretch | None:
     late = track.steps[-1] >= last - _LATE * (last - first)
     end = None if late else int(track.steps[-1])
     return Stretch(onset, (before, onset), end, float(holds.mean()))
+
+
+def _after_warm_up(view: RunView, steps: Steps) -> Mask:
+    """Which steps lie after the run's warm-up, however few snapshots were probed."""
+    first, last = view.span
+    return steps >= first + WARM_UP * (last - first)
 
 
 def _best(values: Values) -> float:

@@ -136,6 +136,7 @@ class _Chosen:
     noise: Noise
     latent: tuple[int, ...]
     span: tuple[float, float] | None
+    values: int = 0  # of a sample
 
 
 def _chosen(module: nn.Module, device: torch.device, options: Options) -> _Chosen:
@@ -183,6 +184,7 @@ def _device(name: str) -> torch.device:
 
 def _grids(place: Path, state: _Chosen, step: int, fixed: torch.Tensor, options: Options) -> bool:
     """Save the grids of a snapshot: the fixed z, other z at each snapshot, arcs between z."""
+    state.values = fixed[0].numel()
     if state.span is None:
         state.span = results.span_of(fixed)
     stream = torch.Generator().manual_seed((options.seed + 1) * 1_000_003 + step)
@@ -212,7 +214,7 @@ def _variety(drawn: Sequence[Measured]) -> float:
 
 def _how(state: _Chosen, options: Options, scale: float, device: torch.device) -> dict[str, Any]:
     """How it was measured, for who wants to repeat it."""
-    inputs = math.prod(state.latent)
+    exact = min(math.prod(state.latent), state.values) <= measures.DIRECTIONS
     return {
         "generator": options.generator,
         "latent": list(state.latent),
@@ -224,7 +226,7 @@ def _how(state: _Chosen, options: Options, scale: float, device: torch.device) -
         "near": measures.NEAR * scale,
         "paths": "linear" if options.linear else "spherical",
         "epsilon": measures.EPSILON,
-        "jacobian": f"at {measures.POINTS} z, " + ("exact" if inputs <= measures.DIRECTIONS else
+        "jacobian": f"at {measures.POINTS} z, " + ("exact" if exact else
                     f"along {measures.DIRECTIONS} random directions of z: the condition number is a lower bound"),
         "span": list(state.span or ()),
     }  # fmt: skip
