@@ -71,7 +71,7 @@ def _earlier(folder: Path) -> list[Path]:
         paths = [Path(name) for name in named]
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise UserError("is not a probe's record", where=str(record), hint="remove it, or use -o FOLDER") from fault
-    return [path for path in paths if not path.is_absolute() and ".." not in path.parts]
+    return [Path(RECORD), *(path for path in paths if not path.is_absolute() and ".." not in path.parts)]
 
 
 def write_grid(folder: Path, kind: str, step: int, samples: Tensor, span: tuple[float, float]) -> bool:

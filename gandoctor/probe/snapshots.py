@@ -15,7 +15,7 @@ from gandoctor.readers.load import RunFiles, find_runs, load_run, readers
 from gandoctor.run import Checkpoint, LogProblem, Run, Unit
 
 FOLDER = "gandoctor-probe"  # of a run, where the results go; the readers know it
-_ABOVE = 3  # folders above a checkpoint in which its run's log is looked for
+_ABOVE = 3  # folders above a checkpoint's own in which its run may begin
 _MOST_BESIDE = 200  # files of a folder that are asked whether they are a log
 _PLAIN = re.compile(r"(checkpoints?|ckpts?|cp|weights|models?|snapshots?|saved?(_models?)?)", re.IGNORECASE)
 
@@ -122,24 +122,15 @@ def _run_of(given: Sequence[Path], wanted: set[Path]) -> tuple[Run, list[Checkpo
 
 
 def _home(path: Path) -> Path:
-    """The folder of the run that a path lies in: a folder that is named, unless it is one of checkpoints inside a
-    run; else the first at or above the file that has a log of its own.
+    """The folder of the run that a path lies in: a folder that is named, or the file's own. Above it where its name
+    says that it holds a run's checkpoints and no log lies in it.
     """
-    folder = path if path.is_dir() else path.absolute().parent
-    if path.is_dir() and (not _PLAIN.fullmatch(path.absolute().name) or _has_log_below(path)):
-        return path
-    above = [folder, *folder.absolute().parents][: _ABOVE + 1]
-    for one in above:
-        if _has_log(one):
-            return one
-    for one in above[:-1]:
-        if not _PLAIN.fullmatch(one.absolute().name):
-            return one
+    folder = path if path.is_dir() else path.parent
+    for _ in range(_ABOVE):
+        if not _PLAIN.fullmatch(folder.absolute().name) or _has_log(folder):
+            break
+        folder = folder.parent if folder.name else folder.absolute().parent
     return folder
-
-
-def _has_log_below(folder: Path) -> bool:
-    return any(_is_log(one) for one in find_runs(folder))
 
 
 def _has_log(folder: Path) -> bool:

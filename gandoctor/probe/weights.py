@@ -146,8 +146,8 @@ def _fit(
             wrong.append(f"{full} is {there} in the file, {here} in the generator")
         else:
             weights[before + full] = tensor
-    for key in mine.keys() - used:
-        if key.rpartition(".")[2] not in _OPTIONAL:
+    for key in mine:
+        if key not in used and key.rpartition(".")[2] not in _OPTIONAL:
             wrong.append(f"{key} is in the file alone")
     return Fit(name, ema, weights, tuple(wrong), len(weights))
 
