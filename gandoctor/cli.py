@@ -347,9 +347,14 @@ def train(folder: str | None, list_faults: bool, **options: Any) -> int:
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--generator", required=True, metavar="MODULE:FUNCTION", help="Your function that builds G.")
 @click.option("--latent", metavar="N[,M…]", help="Shape of one z [by G's first layer].")
-@click.option("--labels", type=click.IntRange(0), default=0, metavar="K", help="G takes (z, class), of K classes.")
 @click.option(
-    "--features", default="", metavar="MODULE:FUNCTION", help="Samples to rows in which distances count [pixels]."
+    "--labels", type=click.IntRange(0), default=0, metavar="K", help="G takes (z, class), of K classes."
+)
+@click.option(
+    "--features",
+    default="",
+    metavar="MODULE:FUNCTION",
+    help="Samples to rows in which distances count [pixels].",
 )
 @click.option("--samples", type=click.IntRange(8), default=64, show_default=True, help="Fixed z.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -359,10 +364,14 @@ def train(folder: str | None, list_faults: bool, **options: Any) -> int:
     help="The moving average or the live weights; auto: the average where there is one.",
 )  # fmt: skip
 @click.option("--span", metavar="LOW,HIGH", help="Values drawn black and white [by the samples].")
-@click.option("--most", type=click.IntRange(0), default=0, metavar="N", help="Only N snapshots, evenly spread.")
+@click.option(
+    "--most", type=click.IntRange(0), default=0, metavar="N", help="Only N snapshots, evenly spread."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Where results go [in the run].")
-@click.option("--format", "form", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True
+)
 def probe(paths: Sequence[str], latent: str | None, span: str | None, form: str, output: str | None,
           **options: Any) -> int:  # fmt: skip
     """Sample snapshots at PATHS through your generator (needs torch).

@@ -64,7 +64,9 @@ def snapshots_lost_variety(view: RunView, limits: Limits) -> Iterator[Finding]:
     if stretch is None:
         return
     window = view.window(stretch)
-    number = Evidence(Kind.SAMPLES, "Vendi score, last / best", float(left[1][-1]), bound, view.get(VENDI).tags, window)
+    number = Evidence(
+        Kind.SAMPLES, "Vendi score, last / best", float(left[1][-1]), bound, view.get(VENDI).tags, window
+    )
     found = _finding(view, "GD401", stretch, "distance of two samples, last / best", float(left[0][-1]), bound, track,
                      signal=track.tags[0], value=float(distance[-1]), best=_best(distance[late]))  # fmt: skip
     yield replace(found, evidence=(*found.evidence, number))

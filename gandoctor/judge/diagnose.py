@@ -150,7 +150,9 @@ def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config)
         if finding.severity is Severity.ERROR and (end is None or end >= late):
             return Verdict.FAILING
     # What the probe adds to a run is no log of its training.
-    logged = (len(one) for view in views for tag, one in view.series.items() if view.roles[tag].quantity != "probed")
+    logged = (
+        len(one) for view in views for tag, one in view.series.items() if view.roles[tag].quantity != "probed"
+    )
     points = max(logged, default=0)
     enough = points >= limits("run")["fewest_points"].value or (not points and _shown_otherwise(views))
     if enough and any(finding.severity >= Severity.WARNING for finding in counted):

@@ -156,7 +156,9 @@ def measure(
         _z_share(made, generator, noise, varies, centre, own)
         if own > 0:
             made.measures["noise_share"] = own
-            made.notes.append("G draws random numbers of its own: paths and Jacobian tell nothing and were left out")
+            made.notes.append(
+                "G draws random numbers of its own: paths and Jacobian tell nothing and were left out"
+            )
             return made, samples.cpu()
         _paths(made, generator, noise, features, linear)
         _jacobian(made, generator, noise)
@@ -169,7 +171,7 @@ def measure(
 def moments(samples: Tensor) -> tuple[float, float]:
     """Total variance of samples (n, ...), and the squared norm of their mean: sums over the values of a sample."""
     varies = centre = 0.0
-    for part in samples.flatten(1).split(_COLUMNS, dim=1):
+    for part in torch.split(samples.flatten(1), _COLUMNS, dim=1):
         wide = part.double()
         varies += float(wide.var(dim=0).sum())
         centre += float(wide.mean(dim=0).square().sum())
@@ -177,15 +179,15 @@ def moments(samples: Tensor) -> tuple[float, float]:
 
 
 def _rows(samples: Tensor) -> Matrix:
-    return samples.flatten(1).double().cpu().numpy()  # type: ignore[no-any-return]
+    return samples.flatten(1).double().cpu().numpy()
 
 
 def _embedded(samples: Tensor, features: Features | None, *, small: bool = False) -> Matrix:
     """Samples in the space of distances, float64 (n, k): the user's, else pixels (small: averaged to 32 x 32)."""
     if features is None:
         if small and samples.dim() == 4 and max(samples.shape[2:]) > SIDE:
-            sides = [min(SIDE, size) for size in samples.shape[2:]]
-            samples = nn.functional.adaptive_avg_pool2d(samples, sides)
+            high, wide = (min(SIDE, size) for size in samples.shape[2:])
+            samples = nn.functional.adaptive_avg_pool2d(samples, (high, wide))
         return _rows(samples)
     parts = []
     for at in range(0, len(samples), _CHUNK):
@@ -233,7 +235,11 @@ def variety(squares: Matrix, scale: float) -> Measures:
     values = values[values > 1e-12]
     others = squares + np.diag(np.full(n, np.inf))
     near = float((others.min(axis=1) <= width**2).mean())
-    return {"distance": distance, "vendi": float(np.exp(-(values * np.log(values)).sum())), "duplicates": near}
+    return {
+        "distance": distance,
+        "vendi": float(np.exp(-(values * np.log(values)).sum())),
+        "duplicates": near,
+    }
 
 
 # --- dependence on z ------------------------------------------------------------------------------------
@@ -253,7 +259,7 @@ def _own_noise(generator: Generator, noise: Noise) -> float:
 def _z_share(
     made: Measured, generator: Generator, noise: Noise, varies: float, centre: float, own: float
 ) -> None:
-    """z_share: the variance over z over the mean square of the samples: 0 where all are the same, 1 where their mean is 0.
+    """z_share: the variance over z over the mean square of the samples: 0 where all are the same, 1 for a mean of 0.
     z_share_in_class: of a conditional G, the variance over z within a class over that and the variance over classes.
 
     varies, centre: of samples of many z. own: the share of variance that is G's own noise, which counts off.
@@ -309,7 +315,10 @@ def _paths(
     speeds = []
     for at in range(0, half, _CHUNK):
         chunk = slice(at, at + _CHUNK)
-        ends = [on_path(first[chunk], last[chunk], t[chunk].double() + more, linear=linear) for more in (0, EPSILON)]
+        ends = [
+            on_path(first[chunk], last[chunk], t[chunk].double() + more, linear=linear)
+            for more in (0, EPSILON)
+        ]
         one, two = (_embedded(generator(z, y[chunk]), features) for z in ends)
         speeds += ((two - one) ** 2).mean(axis=1).tolist()
     made.measures["ppl"] = float(np.mean(speeds)) / EPSILON**2
@@ -368,7 +377,9 @@ def _jacobian(made: Measured, generator: Generator, noise: Noise) -> None:
             basis = torch.eye(inputs) if inputs <= DIRECTIONS else noise.directions
             products = [_forward(generator, z[i], y[i], basis) for i in range(len(z))]
     except (RuntimeError, NotImplementedError) as fault:
-        made.notes.append(f"no Jacobian: G cannot be differentiated by z ({str(fault).splitlines()[0][:120]})")
+        made.notes.append(
+            f"no Jacobian: G cannot be differentiated by z ({str(fault).splitlines()[0][:120]})"
+        )
         return
     found = [torch.linalg.svdvals(one.double().cpu()).numpy()[:least] for one in products]
     first = np.array([one[0] for one in found])
@@ -382,7 +393,10 @@ def _jacobian(made: Measured, generator: Generator, noise: Noise) -> None:
         return  # flat: neither condition nor volume
     last = np.maximum(np.array([one[-1] for one in found]), _RESOLUTION * first)
     made.measures["condition"] = float(np.median(first / last))
-    logs = [float(np.log(np.maximum(one, _RESOLUTION * top)).mean()) for one, top in zip(found, first, strict=True)]
+    logs = [
+        float(np.log(np.maximum(one, _RESOLUTION * top)).mean())
+        for one, top in zip(found, first, strict=True)
+    ]
     made.measures["log_volume"] = float(np.mean(logs))
     made.measures["log_volume_spread"] = float(np.std(logs, ddof=1)) if len(logs) > 1 else 0.0
 
@@ -399,7 +413,7 @@ def _forward(generator: Generator, z: Tensor, y: Tensor, basis: Tensor) -> Tenso
             return generator.forward(points, classes).flatten(1)
 
         try:
-            _, product = torch.func.jvp(draw, (many,), (columns,))
+            product = torch.func.jvp(draw, (many,), (columns,))[1]
         except (RuntimeError, NotImplementedError, UserError):  # an operation without a forward derivative
             product = (draw(many + 1e-3 * columns) - draw(many - 1e-3 * columns)) / 2e-3
         parts.append(product)
@@ -469,8 +483,6 @@ def _dead_units(made: Measured, active: Mapping[str, Tensor]) -> None:
     if not active:
         made.notes.append("no ReLU modules: dead units are not told (functional ones cannot be seen)")
         return
-    made.layers = {
-        name: 1 - float(on.float().mean()) for name, on in active.items() if len(on) >= _FEW_UNITS
-    }
+    made.layers = {name: 1 - float(on.float().mean()) for name, on in active.items() if len(on) >= _FEW_UNITS}
     dead = sum(int((~on).sum()) for on in active.values())
     made.measures["dead_units"] = dead / sum(len(on) for on in active.values())

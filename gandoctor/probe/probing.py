@@ -23,7 +23,9 @@ from gandoctor.probe.weights import load
 from gandoctor.run import Unit
 
 _FEWEST = 8  # samples in which variety can be seen
-_SCALE = 0.75  # quantile over the snapshots of their usual distance: neither a collapsed one nor one that blew up
+_SCALE = (
+    0.75  # quantile over the snapshots of their usual distance: neither a collapsed one nor one that blew up
+)
 _KEYS = {Unit.EPOCH: "epoch", Unit.KIMG: "kimg"}  # of a step in the log
 _GUESSES = ("z_dim", "latent_dim", "latent_size", "nz", "dim_z", "z_size", "noise_dim")
 
@@ -83,7 +85,9 @@ def probe(
     snapshot that cannot be is named in `problems`.
     """
     if options.samples < _FEWEST:
-        raise UserError(f"{options.samples} samples are too few", where="--samples", hint=f"{_FEWEST} or more")
+        raise UserError(
+            f"{options.samples} samples are too few", where="--samples", hint=f"{_FEWEST} or more"
+        )
     found = find(paths, options.most)
     device = _device(options.device)
     module = built(options.generator, found.settings)

@@ -1,8 +1,8 @@
 """Where a probe's results go: a folder of its own, with a log and sample grids that the readers know.
 
-    metrics.jsonl               a line a snapshot, under tags that roles.py knows
-    samples/fixed_00001000.png  random_…, interpolation_… (points as .npy)
-    gandoctor-probe.json        how it was measured, and which files are the probe's: only these are ever replaced
+`metrics.jsonl` has a line a snapshot, under tags that `interpret/roles.py` knows; `samples/fixed_00001000.png`,
+`random_…` and `interpolation_…` are grids (of points, .npy); `gandoctor-probe.json` says how it was measured, and
+which files are the probe's: only these are ever replaced.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def replaced(folder: Path) -> Iterator[Path]:
             (folder / one).parent.mkdir(parents=True, exist_ok=True)
             os.replace(beside / one, folder / one)
     except OSError as fault:
-        raise UserError(f"the results cannot be written: {fault.strerror or fault}", where=str(folder)) from fault
+        raise UserError(
+            f"the results cannot be written: {fault.strerror or fault}", where=str(folder)
+        ) from fault
     finally:
         if beside is not None:
             shutil.rmtree(beside, ignore_errors=True)
@@ -70,7 +72,9 @@ def _earlier(folder: Path) -> list[Path]:
         named = json.loads(record.read_text(encoding="utf-8"))["files"]
         paths = [Path(name) for name in named]
     except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise UserError("is not a probe's record", where=str(record), hint="remove it, or use -o FOLDER") from fault
+        raise UserError(
+            "is not a probe's record", where=str(record), hint="remove it, or use -o FOLDER"
+        ) from fault
     return [Path(RECORD), *(path for path in paths if not path.is_absolute() and ".." not in path.parts)]
 
 

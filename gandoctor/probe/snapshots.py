@@ -150,6 +150,4 @@ def _is_log(found: RunFiles) -> bool:
 
 
 def _checkpoints(found: Sequence[RunFiles]) -> list[Path]:
-    return [
-        path for one in found for path, name in one.files if readers()[name].KIND == "checkpoint"
-    ]
+    return [path for one in found for path, name in one.files if readers()[name].KIND == "checkpoint"]

@@ -35,7 +35,9 @@ def show(probed: Probed, console: Console) -> None:
         cells = [form.format(values[name]) if name in values else "–" for name, _, form in columns]
         table.add_row(f"{one['step']:,}", *cells)
     console.print(table)
-    networks = dict.fromkeys(f"{one['network']}{' (average)' if one['ema'] else ''}" for one in probed.snapshots)
+    networks = dict.fromkeys(
+        f"{one['network']}{' (average)' if one['ema'] else ''}" for one in probed.snapshots
+    )
     how = probed.how
     latent = "x".join(map(str, how["latent"]))
     lines = [

@@ -94,7 +94,10 @@ def test_variety_that_is_lost_is_dated_and_measured() -> None:
         {"distance": ALIKE, "vendi": [60.0] * 6},  # nearer to each other, all different
         {"distance": [0.5] * 6, "vendi": [60.0] * 4 + [3.0] * 2},
         {"distance": [0.5, 0.5, 0.5, 0.5, 0.5, 0.1], "vendi": [60.0] * 5 + [3.0]},  # one snapshot
-        {"distance": [0.5, 0.5, 0.1, 0.1, 0.5, 0.5], "vendi": [60.0, 60.0, 3.0, 3.0, 60.0, 60.0]},  # it came back
+        {
+            "distance": [0.5, 0.5, 0.1, 0.1, 0.5, 0.5],
+            "vendi": [60.0, 60.0, 3.0, 3.0, 60.0, 60.0],
+        },  # it came back
         {"distance": [0.9, 0.2, 0.2, 0.2], "vendi": [60.0, 9.0, 9.0, 9.0]},  # before the end of warm-up
     ],
 )

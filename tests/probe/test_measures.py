@@ -54,7 +54,9 @@ def with_values(rows: int, values: list[float], seed: int = 0) -> Tensor:
     return left @ torch.diag(torch.tensor(values)) @ right.T
 
 
-def measured(module: nn.Module, latent: tuple[int, ...] = (8,), *, labels: int = 0, linear: bool = False) -> Measured:
+def measured(
+    module: nn.Module, latent: tuple[int, ...] = (8,), *, labels: int = 0, linear: bool = False
+) -> Measured:
     noise = Noise.of(latent, 64, 0)
     return measure(Generator(module, CPU, labels), noise, None, linear=linear, seed=0)[0]
 

@@ -29,14 +29,17 @@ HERE = "tests.probe.generators"
 BUILD, DCGAN = f"{HERE}:build", f"{HERE}:dcgan"
 
 
-def states(count: int, change: Callable[[int, nn.Sequential], None] = lambda at, g: None) -> dict[int, object]:
+def states(
+    count: int, change: Callable[[int, nn.Sequential], None] = lambda at, g: None
+) -> dict[int, object]:
     """Snapshots of a generator of points, each somewhat changed."""
     made: dict[int, object] = {}
     for at in range(1, count + 1):
         g = points(seed=1)
+        torch.manual_seed(at)
         with torch.no_grad():
             for value in g.parameters():
-                value.mul_(2)
+                value.mul_(2).add_(0.1 * value.std() * torch.randn_like(value))
             change(at, g)
         made[1_000 * at] = {"G": g.state_dict(), "step": 1_000 * at}
     return made
@@ -92,7 +95,11 @@ def test_images_become_pictures(tmp_path: Path) -> None:
     pictures = sorted(path.name for path in (folder / "gandoctor-probe/samples").iterdir())
     assert pictures == ["fixed_00000100.png", "interpolation_00000100.png", "random_00000100.png"]
     [view] = gandoctor.diagnose(folder).views
-    assert {stream.shows.value for stream in view.frames.streams} == {"fixed-noise", "random-noise", "interpolation"}
+    assert {stream.shows.value for stream in view.frames.streams} == {
+        "fixed-noise",
+        "random-noise",
+        "interpolation",
+    }
     assert all(len(stream.looks()[0][1]) == 64 for stream in view.frames.streams)
 
 
@@ -123,7 +130,9 @@ def test_a_class_that_explains_all_is_found(tmp_path: Path) -> None:
     folder = save(tmp_path / "deaf", deaf)
     made = probed(folder, f"{HERE}:by_class", labels=4, latent=(8,))
     assert made.snapshots[0]["measures"]["z_share_in_class"] < 0.05
-    healthy = save(tmp_path / "healthy", {step: {"G": ByClass().state_dict()} for step in (1_000, 2_000, 3_000)})
+    healthy = save(
+        tmp_path / "healthy", {step: {"G": ByClass().state_dict()} for step in (1_000, 2_000, 3_000)}
+    )
     probed(healthy, f"{HERE}:by_class", labels=4, latent=(8,))
     assert "GD403" not in codes(healthy)
 
@@ -152,7 +161,9 @@ def test_a_run_that_stands_on_checkpoints_keeps_its_verdict(tmp_path: Path) -> N
 
 def test_a_second_probe_replaces_its_own_files_and_no_others(tmp_path: Path) -> None:
     folder = save(tmp_path, states(3))
-    (folder / "log.csv").write_text("step,loss_D,loss_G\n" + "".join(f"{s},1.3,0.7\n" for s in range(0, 3_001, 50)))
+    (folder / "log.csv").write_text(
+        "step,loss_D,loss_G\n" + "".join(f"{s},1.3,0.7\n" for s in range(0, 3_001, 50))
+    )
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     probed(folder)
     mine = folder / "gandoctor-probe/samples/mine.png"
@@ -162,7 +173,9 @@ def test_a_second_probe_replaces_its_own_files_and_no_others(tmp_path: Path) -> 
     assert all(path.read_bytes() == data for path, data in before.items() if path.exists())
     assert mine.read_bytes() == b"kept"
     names = {path.name for path in (folder / "gandoctor-probe/samples").iterdir()} - {"mine.png"}
-    assert names == {f"{kind}_0000{n}000.npy" for kind in ("fixed", "random", "interpolation") for n in (2, 3)}
+    assert names == {
+        f"{kind}_0000{n}000.npy" for kind in ("fixed", "random", "interpolation") for n in (2, 3)
+    }
     [run] = load_all(folder)
     assert {"loss_D", "probe/G/vendi"} <= set(run.series)
     assert not [path for path in tmp_path.rglob(".*")]
@@ -193,7 +206,9 @@ def test_a_record_that_names_other_places_removes_nothing_there(tmp_path: Path) 
     out = tmp_path / "out"
     out.mkdir()
     (tmp_path / "precious").write_text("mine")
-    (out / "gandoctor-probe.json").write_text(json.dumps({"files": ["../precious", str(tmp_path / "precious")]}))
+    (out / "gandoctor-probe.json").write_text(
+        json.dumps({"files": ["../precious", str(tmp_path / "precious")]})
+    )
     probed(folder, output=out)
     assert (tmp_path / "precious").read_text() == "mine"
 
@@ -203,7 +218,9 @@ def test_a_record_that_names_other_places_removes_nothing_there(tmp_path: Path) 
 
 def test_a_checkpoint_file_goes_to_the_run_above_it(tmp_path: Path) -> None:
     folder = save(tmp_path / "run", states(3))
-    (folder / "log.csv").write_text("step,loss_D,loss_G\n" + "".join(f"{s},1.3,0.7\n" for s in range(0, 3_000, 50)))
+    (folder / "log.csv").write_text(
+        "step,loss_D,loss_G\n" + "".join(f"{s},1.3,0.7\n" for s in range(0, 3_000, 50))
+    )
     files = [folder / f"checkpoints/checkpoint_00{n}000.pt" for n in (1, 3)]
     made = probe(files, Options(BUILD))
     assert made.folder == folder / "gandoctor-probe"
@@ -220,7 +237,9 @@ def test_epochs_without_a_log_stay_epochs(tmp_path: Path) -> None:
         probed(folder)
         [view] = gandoctor.diagnose(folder).views
         assert view.series["probe/G/vendi"].unit is Unit.EPOCH
-        assert [one.step for one in view.snapshots] == [5, 10, 40] == view.series["probe/G/vendi"].steps.tolist()
+        assert (
+            [one.step for one in view.snapshots] == [5, 10, 40] == view.series["probe/G/vendi"].steps.tolist()
+        )
 
 
 def test_some_of_many_are_evenly_spread(tmp_path: Path) -> None:
@@ -271,7 +290,9 @@ def test_what_is_wrong_with_the_function_is_said(generator: str, message: str, t
 
 def test_a_shape_of_z_that_does_not_fit_is_said(tmp_path: Path) -> None:
     folder = save(tmp_path, states(1))
-    with pytest.raises(UserError, match=r"no samples can be drawn from z of shape \(5,\): RuntimeError") as caught:
+    with pytest.raises(
+        UserError, match=r"no samples can be drawn from z of shape \(5,\): RuntimeError"
+    ) as caught:
         probed(folder, latent=(5,))
     assert "--latent 100,1,1" in caught.value.hint
 
@@ -349,7 +370,9 @@ def test_a_file_in_the_working_directory_and_a_script(tmp_path: Path) -> None:
 
     def run(generator: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-m", "gandoctor", "probe", str(folder), "--generator", generator]
-        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
 
     for generator in ("mine:build", "mine.py:build"):
         done = run(generator)

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations
 from gandoctor.errors import UserError
 from gandoctor.probe.snapshots import find, tensors_of
 from gandoctor.probe.weights import Fit, load
-from tests.probe.generators import LATENT, DCGAN, OneClass, ByClass, points, trained_dcgan
+from tests.probe.generators import DCGAN, LATENT, ByClass, OneClass, points, trained_dcgan
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -21,7 +21,9 @@ with warnings.catch_warnings():
     from torch.nn.utils import weight_norm as old_weight_norm
 
 
-def loaded(module: nn.Module, state: object, folder: Path, name: str = "g.pt", ema: bool | None = None) -> Fit:
+def loaded(
+    module: nn.Module, state: object, folder: Path, name: str = "g.pt", ema: bool | None = None
+) -> Fit:
     """What `load` makes of a file that holds this."""
     path = folder / name
     torch.save(state, path)
@@ -51,7 +53,9 @@ def same(one: nn.Module, two: nn.Module, z: Tensor | None = None) -> bool:
     ],
     ids=["alone", "lightning", "data-parallel", "in one dict with D", "beside D"],
 )  # fmt: skip
-def test_weights_are_found_wherever_they_lie(wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path) -> None:
+def test_weights_are_found_wherever_they_lie(
+    wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path
+) -> None:
     trained, module = points(seed=1), points(seed=2)
     loaded(module, wrap(trained.state_dict()), tmp_path)
     assert same(module, trained)
@@ -152,9 +156,9 @@ def test_normalised_weights_fit_in_either_form(
 
 
 def test_other_sizes_are_named_with_both(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match="The nearest are G, where 4 tensors fit and 2 do not") as caught:
         loaded(points(size=3), {"G": points().state_dict()}, tmp_path)
-    assert "The nearest are G, where 4 tensors fit and 2 do not: 4.weight is 2x32 in the file, 3x32 in the" in str(caught.value)  # fmt: skip
+    assert "4.weight is 2x32 in the file, 3x32 in the generator" in str(caught.value)
 
 
 def test_other_names_are_named_with_the_nearest(tmp_path: Path) -> None:
@@ -172,6 +176,6 @@ def test_a_file_of_something_else_says_what_was_looked_for(tmp_path: Path) -> No
 
 
 def test_weights_without_normalisation_do_not_fit_where_the_generator_has_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="0.parametrizations.weight.original is missing"):
+    with pytest.raises(UserError, match=r"0\.parametrizations\.weight\.original is missing"):
         loaded(nn.Sequential(parametrizations.spectral_norm(nn.Linear(4, 4))),
                nn.Sequential(nn.Linear(4, 4)).state_dict(), tmp_path)  # fmt: skip
