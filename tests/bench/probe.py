@@ -1,8 +1,8 @@
 """What the probe's measures and detectors say of trained runs, healthy and ill.
 
-    python -m tests.bench.probe [SEEDS]
+    python -m tests.bench.probe [SEEDS] [WORD...]
 
-Trains the reference trainer's families and some faults on SEEDS seeds each, with eight checkpoints, probes them
+Trains the reference trainer's families and some faults (those that a WORD names, if any) on SEEDS seeds each, with eight checkpoints, probes them
 through a generator of the same shape, and asks the detectors of `gandoctor/detectors/probed.py` alone. Prints for
 each case how many runs each of them speaks of, and the range of the last snapshot's measures.
 """
@@ -63,7 +63,9 @@ def said(folder: Path) -> dict[str, str]:
     }
 
 
-def case(config: TrainConfig, seeds: Sequence[int], place: Path) -> tuple[list[Probed], Counter[str], list[str]]:
+def case(
+    config: TrainConfig, seeds: Sequence[int], place: Path
+) -> tuple[list[Probed], Counter[str], list[str]]:
     """Train one configuration on some seeds, and probe each run."""
     global _config
     _config = config
@@ -78,10 +80,11 @@ def case(config: TrainConfig, seeds: Sequence[int], place: Path) -> tuple[list[P
     return probes, spoke, [str(truth.outcome) for truth in truths]
 
 
-def main(seeds: int) -> None:
+def main(seeds: int, words: Sequence[str] = ()) -> None:
     """Print the table."""
     cases = [("", *one) for one in HEALTHY]
     cases += [(fault, "", data) for fault, data in FAULTS]
+    cases = [one for one in cases if not words or set(words) & {*one}]
     for fault, family, data in cases:
         config = configure(family or None, data, fault)
         with tempfile.TemporaryDirectory() as folder:
@@ -93,9 +96,9 @@ def main(seeds: int) -> None:
             values = [one.snapshots[-1]["measures"].get(name) for one in probes]
             known = sorted(value for value in values if value is not None)
             if known:
-                print(f"  {name:18} {known[0]:.3g} to {known[-1]:.3g}")
+                print(f"  {name:18} {known[0]:.3g} to {known[-1]:.3g}", flush=True)
 
 
 if __name__ == "__main__":
     sys.modules.setdefault("tests.bench.probe", sys.modules["__main__"])
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3, sys.argv[2:])

@@ -105,6 +105,17 @@ def test_a_generator_without_forward_derivatives_is_taken_by_differences() -> No
     assert found["condition"] == pytest.approx(4, rel=1e-2)
 
 
+def test_the_jacobian_of_a_convolutional_generator_is_that_of_automatic_differentiation() -> None:
+    module = trained_dcgan().eval()
+    found = measured(module, (16, 1, 1)).measures
+    z = Noise.of((16, 1, 1), 64, 0).fixed[:8]
+    full = [torch.autograd.functional.jacobian(module, one[None]).reshape(-1, 16).double() for one in z]
+    values = [torch.linalg.svdvals(one) for one in full]
+    assert found["sigma_max"] == pytest.approx(float(np.median([float(one[0]) for one in values])), rel=1e-3)
+    exact = np.median([float(one[0] / one[-1]) for one in values])
+    assert found["condition"] == pytest.approx(exact, rel=1e-3)
+
+
 # --- paths
 
 
