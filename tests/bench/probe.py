@@ -2,9 +2,10 @@
 
     python -m tests.bench.probe [SEEDS] [WORD...]
 
-Trains the reference trainer's families and some faults (those that a WORD names, if any) on SEEDS seeds each, with eight checkpoints, probes them
-through a generator of the same shape, and asks the detectors of `gandoctor/detectors/probed.py` alone. Prints for
-each case how many runs each of them speaks of, and the range of the last snapshot's measures.
+Trains the reference trainer's families and some faults (those that a WORD names, if any) on SEEDS seeds each, with
+eight checkpoints, probes them through a generator of the same shape, and asks the detectors of
+`gandoctor/detectors/probed.py` alone. Prints for each case how many runs each of them speaks of, and the range of
+the last snapshot's measures.
 """
 
 from __future__ import annotations
