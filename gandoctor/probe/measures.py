@@ -198,8 +198,11 @@ def _embedded(samples: Tensor, features: Features | None, *, small: bool = False
         except Exception as fault:
             raise user_fault("the features failed", "--features", fault) from fault
     found = np.concatenate(parts)
-    if len(found) != len(samples) or not found.size:
-        raise UserError(f"the features of {len(samples)} samples have {len(found)} rows", where="--features")
+    if len(found) != len(samples) or not found.size or not np.isfinite(found).all():
+        raise UserError(
+            f"the features of {len(samples)} samples are no finite rows, one a sample, but {found.shape}",
+            where="--features",
+        )
     return found
 
 
@@ -380,6 +383,9 @@ def _jacobian(made: Measured, generator: Generator, noise: Noise) -> None:
         made.notes.append(
             f"no Jacobian: G cannot be differentiated by z ({str(fault).splitlines()[0][:120]})"
         )
+        return
+    if not all(bool(torch.isfinite(one).all()) for one in products):
+        made.notes.append("no Jacobian: its values are not finite")
         return
     found = [torch.linalg.svdvals(one.double().cpu()).numpy()[:least] for one in products]
     first = np.array([one[0] for one in found])

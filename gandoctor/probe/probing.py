@@ -126,6 +126,8 @@ def probe(
         if state is None:
             told = "\n".join(made.problems) or "there is no snapshot"
             raise UserError(f"no snapshot could be probed\n{told}")
+        if len({one["ema"] for one in made.snapshots}) > 1:
+            made.problems.append("some snapshots hold no moving average: of these, live weights were taken")
         scale = _variety(drawn)
         made.how = _how(state, options, scale, device)
         results.write_log(place, _KEYS.get(found.unit, "step"), made.snapshots, made.how)

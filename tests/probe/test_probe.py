@@ -213,6 +213,25 @@ def test_a_record_that_names_other_places_removes_nothing_there(tmp_path: Path) 
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+class Hostile:
+    """Unpickled, it would make a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (self.folder,)
+
+
+def test_nothing_of_a_checkpoint_is_executed(tmp_path: Path) -> None:
+    state = {"G": points().state_dict(), "args": Hostile(tmp_path / "made")}
+    folder = save(tmp_path / "run", {1_000: state})
+    assert len(probed(folder).snapshots) == 1
+    assert not (tmp_path / "made").exists()
+    torch.load(folder / "checkpoints/checkpoint_001000.pt", weights_only=False)
+    assert (tmp_path / "made").exists()  # it was armed
+
+
 # --- which snapshots
 
 
@@ -308,6 +327,20 @@ def test_the_users_features_are_the_space_of_distances(tmp_path: Path) -> None:
     [one] = probed(folder, features=f"{HERE}:halved", output=tmp_path / "a").snapshots
     [other] = probed(folder, output=tmp_path / "b").snapshots
     assert one["measures"]["distance"] != other["measures"]["distance"]
+
+
+def test_features_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path, states(1))
+    with pytest.raises(UserError, match="no finite rows"):
+        probed(folder, features=f"{HERE}:without_end")
+
+
+def test_snapshots_without_an_average_beside_some_with_one_are_said(tmp_path: Path) -> None:
+    mixed = states(2)
+    mixed[3_000] = {"G": points(seed=4).state_dict(), "G_ema": points(seed=5).state_dict()}
+    made = probed(save(tmp_path, mixed))
+    assert [one["ema"] for one in made.snapshots] == [False, False, True]
+    assert "hold no moving average" in " ".join(made.problems)
 
 
 # --- the command
