@@ -307,8 +307,9 @@ def _paths(
 ) -> None:
     """ppl: E d²(G(z(t)), G(z(t + ε))) / ε², the perceptual path length of Karras et al. 2019 (arXiv:1812.04948) with
     the mean squared difference of pixels (or of the user's features) for d², t uniform in [0, 1].
-    jumps: share of paths more than half of whose way lies within 1/1024 of the path: of 16 segments the longest is
-    halved 6 times, each time keeping the longer half. What is smooth keeps 2^-6 of it, a jump all of it.
+    jumps: of the paths on which x moves, the share of those more than half of whose way lies within 1/1024 of the
+    path: of 16 segments the longest is halved 6 times, each time keeping the longer half. What is smooth keeps 2^-6
+    of it, a jump all of it.
     """
     half = len(noise.ends) // 2
     first, last = noise.ends[:half], noise.ends[half:]
@@ -337,8 +338,8 @@ def _paths(
     way = steps.sum(axis=0)
     scale = np.sqrt((shown**2).mean(axis=(0, 2)))
     moves = way > 100 * _RESOLUTION * scale
-    if not moves.any():
-        return
+    if 2 * np.count_nonzero(moves) < n:
+        return  # G stands still on most paths: there is no way to speak of
     longest = steps.argmax(axis=0)
     left = longest / SEGMENTS
     width = 1 / SEGMENTS
