@@ -16,6 +16,7 @@ from gandoctor.thresholds import Limits
 _KINDS = {
     "loss": Kind.GAME, "score": Kind.GAME, "score_std": Kind.GAME, "grad_norm": Kind.GRADIENTS,
     "weight_norm": Kind.WEIGHTS, "step_norm": Kind.WEIGHTS, "penalty": Kind.GAME, "sample_std": Kind.SAMPLES,
+    "probed": Kind.SAMPLES,
 }  # fmt: skip
 
 

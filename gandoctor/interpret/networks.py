@@ -279,13 +279,43 @@ class _Found:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class StateDict:
+    """The tensors that one dict (or module) of a file holds, by their names without wrappers.
+
+    name: where it lies in the file ("state_dict", "G"), "" for the file itself. ema: whether it is called an average.
+    """
+
+    name: str
+    ema: bool
+    tensors: Mapping[str, Tensor]
+
+
+def state_dicts(root: object, path: Path) -> list[StateDict]:
+    """All dicts of tensors in the contents of a file, optimisers' apart. Reads none of the tensors."""
+    found = _Found()
+    _gather(root, (), found, 0)
+    of_file = _named_file(path)[2]
+    return [
+        StateDict(
+            "/".join(place),
+            of_file or any(_named(word)[2] for word in place),
+            {_bare(name): tensor for name, tensor in tensors.items()},
+        )
+        for place, tensors in found.tensors.items()
+    ]
+
+
+def counters(root: object) -> tuple[int | None, int | None]:
+    """The step and the epoch that a file itself tells, None where it does not."""
+    return _said(root, _STEPS), _said(root, ("epoch", "epochs", "current_epoch"))
+
+
 def contents_of(root: object, path: Path) -> Contents:
     """Measure all networks and optimisers in the contents of a file. Reads each tensor once."""
     found = _Found()
     _gather(root, (), found, 0)
-    made = Contents(
-        _said(root, _STEPS), _said(root, ("epoch", "epochs", "current_epoch")), problems=found.problems
-    )
+    made = Contents(*counters(root), problems=found.problems)
     raw: list[tuple[Network, list[tuple[str, Tensor]]]] = []
     for place, tensors in found.tensors.items():
         raw += _networks(place, tensors, path, found)

@@ -17,7 +17,7 @@ from gandoctor.errors import UserError
 QUANTITIES = (
     "loss", "heldout_loss", "score", "score_std", "accuracy", "pair_accuracy", "sign_rate", "grad_norm",
     "weight_norm", "step_norm", "penalty", "lr", "sample_std", "diversity", "metric", "augment_p",
-    "loss_scale", "balance", "time", "progress", "other",
+    "loss_scale", "balance", "time", "progress", "probed", "other",
 )  # fmt: skip
 
 
@@ -63,6 +63,9 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], Role], ...] = tuple(
         (r"^(measure|m_global|convergence([_ ]measure)?|global_measure)$", Role("-", "metric", "began-measure")),
     )
 )  # fmt: skip
+
+# What `gandoctor probe` writes: a measure of G's samples at a snapshot, some by layer.
+_PROBED = re.compile(r"probe/G/(?P<what>[a-z_]+)(?:/(?P<layer>.+))?")
 
 _D = frozenset(
     {"d", "disc", "discriminator", "dis", "discr", "critic", "netd", "dnet", "discrim", "descriminator"}
@@ -203,6 +206,8 @@ def parse_role(text: str, where: str = "--map") -> Role:
 
 def role_of(tag: str) -> Role:
     """The role of one tag by its name alone."""
+    if found := _PROBED.fullmatch(tag.strip()):
+        return Role("G", "probed", found["what"].replace("_", "-"), found["layer"] or "")
     base = re.sub(r"\.(mean|avg)$", "", tag.strip().lower())
     last = re.split(r"[/\\]", base)[-1].strip()
     if base.endswith(".std"):

@@ -75,6 +75,7 @@ FRAMES = Signal("sample-grids", "*", "samples", (), 88, source="frames")
 FIXED_GRIDS = Signal("fixed-noise-grids", "*", "samples", (), 74, source="fixed")
 STRIPS = Signal("interpolation-grids", "*", "samples", (), 35, source="strips")
 REAL_GRIDS = Signal("real-grids", "*", "samples", (), 73, source="reals")
+PROBE = Signal("probe", "G", "probed", (), 5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,11 @@ def _verdict(judged: Sequence[Judged], views: Sequence[RunView], config: Config)
         end = finding.stretch.end
         if finding.severity is Severity.ERROR and (end is None or end >= late):
             return Verdict.FAILING
-    points = max((len(one) for view in views for one in view.series.values()), default=0)
+    # What the probe adds to a run is no log of its training.
+    logged = (
+        len(one) for view in views for tag, one in view.series.items() if view.roles[tag].quantity != "probed"
+    )
+    points = max(logged, default=0)
     enough = points >= limits("run")["fewest_points"].value or (not points and _shown_otherwise(views))
     if enough and any(finding.severity >= Severity.WARNING for finding in counted):
         return Verdict.WARNING
@@ -181,7 +185,8 @@ def _long_enough(views: Sequence[RunView]) -> bool:
 _KIND_OF = {
     "loss": Kind.GAME, "score": Kind.GAME, "score_std": Kind.GAME, "accuracy": Kind.GAME, "pair_accuracy": Kind.GAME,
     "sign_rate": Kind.GAME, "grad_norm": Kind.GRADIENTS, "weight_norm": Kind.WEIGHTS, "step_norm": Kind.WEIGHTS,
-    "metric": Kind.QUALITY, "sample_std": Kind.SAMPLES, "diversity": Kind.SAMPLES, "lr": Kind.CONFIGURATION,
+    "metric": Kind.QUALITY, "sample_std": Kind.SAMPLES, "diversity": Kind.SAMPLES, "probed": Kind.SAMPLES,
+    "lr": Kind.CONFIGURATION,
 }  # fmt: skip
 
 

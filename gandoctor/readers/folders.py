@@ -25,8 +25,9 @@ _KEPT = re.compile(
     r"|stats?|losses)",
     re.IGNORECASE,
 )
-# add_hparams names its folder by the time; Hugging Face puts a copy of the log beside each checkpoint.
-_INNER = re.compile(r"\d{9,}\.\d+|checkpoint[-_]\d+", re.IGNORECASE)
+# add_hparams names its folder by the time; Hugging Face puts a copy of the log beside each checkpoint;
+# `gandoctor probe` adds a folder to the run whose snapshots it measured.
+_INNER = re.compile(r"\d{9,}\.\d+|checkpoint[-_]\d+|gandoctor-probe", re.IGNORECASE)
 _SILENT = re.compile(rf"train|training|data|{_INNER.pattern}", re.IGNORECASE)  # say nothing of a tag
 _UNSAFE = re.compile(r"[^-/\w.]")  # what tensorboardX writes as "_" in a tag
 _RUN_NAME = re.compile(r"\d|run|exp|trial|seed|fold|version", re.IGNORECASE)

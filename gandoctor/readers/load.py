@@ -27,9 +27,17 @@ from gandoctor.readers.head import Head, head_of
 from gandoctor.readers.joining import Part, join
 from gandoctor.run import LogProblem, Run, RunParts
 
-# Files that are never a log, and our own measured truth, which a diagnosis must not see.
+# Files that are never a log, our own measured truth, which a diagnosis must not see, and how the probe measured.
 _SKIPPED_NAMES = frozenset(
-    {"truth.json", "gandoctor.toml", "__pycache__", "node_modules", "site-packages", "latest-run"}
+    {
+        "truth.json",
+        "gandoctor.toml",
+        "gandoctor-probe.json",
+        "__pycache__",
+        "node_modules",
+        "site-packages",
+        "latest-run",
+    }
 )
 _HIDDEN_KEPT = frozenset({".hydra", ".aim"})  # the configuration of a run; a tracker that is named
 # Names that say nothing of the run: then its folder's name is the better one.

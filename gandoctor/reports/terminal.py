@@ -250,7 +250,7 @@ def map_hint(diagnosis: Diagnosis, lang: str = "en") -> str:
     """What is missing, how the columns were read, and the command to paste; "" where D and G are known."""
     if not (missing := _missing(diagnosis)):
         return ""
-    roles = _roles(diagnosis)
+    roles = {tag: role for tag, role in _roles(diagnosis).items() if role.quantity != "probed"}
     if not roles:
         return say("no-series", lang)
     lacking = {"DG": "no-roles", "D": "no-d", "G": "no-g"}[missing]
