@@ -34,6 +34,7 @@ class Look:
     """What one frame of n samples shows.
 
     values: float32 (n, d), points as they are, images as averaged pixels between 0 and 1.
+    shape: height, width and channels of an averaged tile, whose product is d; (0, 0, 0) for points.
     index: int64 (n,), which samples of the frame these are. side: pixels of a tile's shorter side, 0 for
     points. lattice, peak: share of the tiles' variance in lines at the reciprocals of 2 and 4 pixels, and
     the highest of them over its surroundings; NaN where tiles are too small, or were resampled.
@@ -52,6 +53,7 @@ class Look:
     blank: Mask
     level: Matrix
     contrast: Matrix
+    shape: tuple[int, int, int] = (0, 0, 0)
     cols: int = 0
     not_finite: float = 0.0
 
@@ -81,7 +83,7 @@ def look_at_points(points: npt.NDArray[Any]) -> Look:
     blank = cast("Mask", (size >= 0.999).all(axis=1) & (size <= 1).all(axis=1))  # a saturated tanh or sigmoid
     cols = round(len(points) ** 0.5)
     return Look(values, kept, 0, np.nan, np.nan, nothing, blank, np.empty(0), np.empty(0),
-                cols if cols * cols == len(kept) else 0, float(1 - good.mean()))  # fmt: skip
+                cols=cols if cols * cols == len(kept) else 0, not_finite=float(1 - good.mean()))  # fmt: skip
 
 
 def look_at_tiles(tiles: Tiles, cols: int = 0, *, resampled: bool = False) -> Look:
@@ -102,7 +104,10 @@ def look_at_tiles(tiles: Tiles, cols: int = 0, *, resampled: bool = False) -> Lo
     if not blank.all():
         smooth[~blank] = _smooth(_middle(tiles[~blank]))
     level, contrast = _levels(tiles)
-    return Look(_averaged(tiles), index, side, lattice, peak, smooth, blank, level, contrast, cols)
+    averaged = _averaged(tiles)
+    shape = cast("tuple[int, int, int]", averaged.shape[1:])
+    values = averaged.reshape(len(tiles), -1)
+    return Look(values, index, side, lattice, peak, smooth, blank, level, contrast, shape, cols)
 
 
 def _some(n: int, most: int = MOST) -> npt.NDArray[np.int64]:
@@ -111,13 +116,13 @@ def _some(n: int, most: int = MOST) -> npt.NDArray[np.int64]:
 
 
 def _averaged(tiles: Tiles) -> Samples:
-    """Tiles averaged to at most SIDE pixels a side, float32 (n, d) between 0 and 1."""
+    """Tiles averaged to at most SIDE pixels on their shorter side, float32 (n, h, w, c) between 0 and 1."""
     n, height, width, channels = tiles.shape
     block = max(1, -(-min(height, width) // SIDE))
     high, wide = height // block, width // block
     cut = tiles[:, : high * block, : wide * block]
     means = cut.reshape(n, high, block, wide, block, channels).mean(axis=(2, 4), dtype=np.float32)
-    return cast("Samples", (means / 255).reshape(n, -1))
+    return cast("Samples", means / 255)
 
 
 def _middle(tiles: Tiles) -> Tiles:

@@ -75,6 +75,39 @@ def blank(tiles: Pixels, dose: float, random: Random) -> Pixels:
     return made
 
 
+def mixed(tiles: Pixels, dose: float, random: Random) -> Pixels:
+    """Put a share of the patches of each place into other tiles, at the same place; 4 x 4 patches."""
+    patches = _patches(tiles)
+    for place in range(patches.shape[1]):
+        some = np.flatnonzero(random.random(len(patches)) < dose)
+        patches[some, place] = patches[random.permutation(some), place]
+    return _joined(patches)
+
+
+def shuffled(tiles: Pixels, dose: float, random: Random) -> Pixels:
+    """Put a share of each tile's patches to other places of it; 4 x 4 patches."""
+    patches = _patches(tiles)
+    for tile in patches:
+        some = np.flatnonzero(random.random(len(tile)) < dose)
+        tile[some] = tile[random.permutation(some)]
+    return _joined(patches)
+
+
+def _patches(tiles: Pixels) -> Pixels:
+    n, height, width, channels = tiles.shape
+    parts = tiles.reshape(n, 4, height // 4, 4, width // 4, channels).swapaxes(2, 3)
+    return parts.reshape(n, 16, height // 4, width // 4, channels).copy()
+
+
+def _joined(patches: Pixels) -> Pixels:
+    n, _, height, width, channels = patches.shape
+    return (
+        patches.reshape(n, 4, 4, height, width, channels)
+        .swapaxes(2, 3)
+        .reshape(n, 4 * height, 4 * width, channels)
+    )
+
+
 STUDIES: dict[str, tuple[Callable[[Pixels, float, Random], Pixels], tuple[float, ...], tuple[str, ...]]] = {
     "copies of one tile": (copies, (0, 0.3, 0.5, 0.6, 0.75, 1), ("GD401",)),
     "distances lost": (alike, (0, 0.3, 0.5, 0.7, 0.8, 0.9), ("GD401",)),
