@@ -45,7 +45,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     """The diagnosis of one run. Pure: the same run and configuration give the same diagnosis."""
     config = config or Config()
     rules = load_rules(*config.rules)
-    views = views_of(run, roles=config.roles, family=config.family)
+    views = views_of(run, roles=config.roles, family=config.family, features=config.features)
     looked = _look(views, all_detectors(), config)
     judged = _judged(_weighed(_joined(looked.findings), views), views, config)
     chain = chain_of(judged, rules, min(view.span[0] for view in views))
