@@ -16,7 +16,7 @@ from gandoctor.interpret.view import FRAMES, REAL_GRIDS, RunView
 from gandoctor.thresholds import Limits
 
 
-@detector("GD506", needs=(FRAMES, REAL_GRIDS), min_points=1)
+@detector("GD506", needs=(REAL_GRIDS, FRAMES), min_points=1)
 def patches_apart(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report samples whose patches, each like those of the reals, depend on each other half as much or less.
 

@@ -20,7 +20,7 @@ _FEWEST = 16  # samples of either kind between which a distance means something
 _FRAMES = 4  # frames in which progress can be told from a step
 
 
-@detector("GD504", needs=(FRAMES, REAL_GRIDS), min_points=1)
+@detector("GD504", needs=(REAL_GRIDS, FRAMES), min_points=1)
 def samples_leave_the_reals(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report samples whose distance to the reals grew back by half of what it had fallen, to the end.
 
@@ -58,41 +58,13 @@ def samples_leave_the_reals(view: RunView, limits: Limits) -> Iterator[Finding |
         if held is None or last - looks[at][0].step < after * (last - first):
             continue
         value = features.distance_to_reals(held.look, real)[0]
-        yield finding_from(view, "GD504", held, "distance to the reals: rise / fall before", (value - best) / whole, lost,
-                           metric=f"|{stream.name} − reals|", best=best, best_step=looks[at][0].step, last=value)  # fmt: skip
+        rise = (value - best) / whole
+        yield finding_from(view, "GD504", held, "distance to the reals: rise / fall before", rise, lost,
+                           metric=f"|{stream.name} − reals|", best=best, best_step=looks[at][0].step,
+                           last=value)  # fmt: skip
 
 
-@detector("GD504", needs=(FRAMES,), min_points=_FRAMES)
-def samples_grew_rough(view: RunView, limits: Limits) -> Iterator[Finding]:
-    """Report pixels that had come to hang together and do so half as much again, whatever the data are.
-
-    Against the run's best earlier frame: it begins with noise, and what falls apart again is no progress.
-    """
-    lost, gained = limits["lost"], limits["smoother"].value
-    for stream in view.frames.samples():
-        looks = [(frame, look) for frame, look in stream.looks() if np.isfinite(look.smooth).any()]
-        if len(looks) < _FRAMES:
-            continue
-        smooth = np.array([_smooth(look) for _, look in looks])
-        at = int(np.argmax(np.minimum(smooth[:-1], smooth[1:])))
-        best, gain = float(smooth[at]), float(smooth[at] - smooth[0])
-        if gain < gained:
-            continue
-
-        def ill(
-            look: Look, frame: Frame, since: int = looks[at][0].step, best: float = best, gain: float = gain
-        ) -> bool:
-            return frame.step > since and best - _smooth(look) >= lost.value * gain
-
-        held = stream.since(ill)
-        if held is not None:
-            value = _smooth(held.look)
-            yield finding_from(view, "GD504", held, "correlation of neighbouring pixels: share of its rise lost again",
-                               (best - value) / gain, lost, metric=f"corr({stream.name})", best=best,
-                               best_step=looks[at][0].step, last=value)  # fmt: skip
-
-
-@detector("GD104", needs=(FRAMES, REAL_GRIDS), min_points=1)
+@detector("GD104", needs=(REAL_GRIDS, FRAMES), min_points=1)
 def samples_come_no_nearer(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report samples whose distance to the reals hardly fell in the whole run, and not in its last half, and which
     end no nearer to them than one picture, the mean of the reals, lies.
@@ -180,9 +152,3 @@ def _enough(look: Look, real: Look) -> bool:
 def _beside(stream: Stream, real: Look) -> Sequence[tuple[Frame, Look]]:
     """The frames of a stream that can be compared with the reals."""
     return [(frame, look) for frame, look in stream.looks() if _enough(look, real)]
-
-
-def _smooth(look: Look) -> float:
-    """Median correlation of neighbouring pixels; 1 where all tiles are blank."""
-    seen = look.smooth[np.isfinite(look.smooth)]
-    return float(np.median(seen)) if len(seen) else 1.0
