@@ -464,6 +464,9 @@ _SCALES = (1, 2, 4, 8)  # pixels: texture of a period that divides the scale lea
 _TEXTURE = 16  # pixels: up-sampling leaves patterns with periods up to here
 _ACROSS = 320  # pixels across the axis that are looked at
 _MOST = 32  # tiles along an axis of a picture that may be one
+_STRIP = (
+    4  # square tiles in a row that are a strip, and not by chance a picture as many times as wide as high
+)
 
 
 def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | None:
@@ -476,9 +479,12 @@ def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | Non
     found = [axis.decide() for axis in axes]
     for own in (0, 1):
         other = found[1 - own]
-        if found[own] is None and other is not None and len(other.starts) > 1:
+        if (
+            found[own] is None
+            and other is not None
+            and (len(other.starts) > 1 or axes[own].n >= _STRIP * other.length)
+        ):
             found[own] = axes[own].supports(other.length)
-    high, wide = images[0].shape[:2]
     for own in (0, 1):  # one square picture, plain where it could be cut along this axis
         other = found[1 - own]
         lone = other is not None and len(other.starts) == 1
@@ -594,7 +600,10 @@ class _SeamAxis:
         own = next((one for one in self._seen if one.length == length), None)
         if own is not None:
             best = own.effect >= max(one.effect for one in self._seen if one.likely or one is own)
-            return self._tiles(length) if own.likely and best else None
+            lone = (
+                own.effect >= 1.5 and own.above >= 0.95 and own.foreign >= 0.75
+            )  # one seam has no more effect
+            return self._tiles(length) if (own.likely or lone) and best else None
         _, first = self._folded(length)
         cut = self._candidate(length, first) if length <= self.n // 2 else None
         return self._tiles(length, first) if cut is not None and cut.likely and cut.above >= 0.97 else None
@@ -751,6 +760,10 @@ def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> 
     unrelated = [
         np.abs(ends - np.roll(begins, shift, axis=0)[1:]).mean() for shift in range(1, min(count, 9))
     ]
+    if count == 2 and ends.shape[1] > 2:  # the only other end is the same tile's: what lies beside it, too
+        unrelated += [
+            np.abs(ends - np.roll(begins[1:], ends.shape[1] // part, axis=1)).mean() for part in (2, 3)
+        ]
     other = float(np.mean(unrelated))
     return met / max(other, 1e-6), other
 
