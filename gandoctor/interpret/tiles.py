@@ -485,6 +485,7 @@ def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | Non
             and (len(other.starts) > 1 or axes[own].n >= _STRIP * other.length)
         ):
             found[own] = axes[own].supports(other.length)
+    high, wide = images[0].shape[:2]
     for own in (0, 1):  # one square picture, plain where it could be cut along this axis
         other = found[1 - own]
         lone = other is not None and len(other.starts) == 1
