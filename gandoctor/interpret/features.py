@@ -44,7 +44,8 @@ class Look:
     points. lattice, peak: share of the tiles' variance in lines at the reciprocals of 2 and 4 pixels, and
     the highest of them over its surroundings; NaN where tiles are too small, or were resampled.
     smooth: float64 (n,), correlation of neighbouring pixels, NaN for points and blank tiles.
-    blank: bool (n,), tiles of one colour, points at the corners of [-1, 1]. level, contrast: float64 (c,),
+    blank: bool (n,), tiles of one colour, points at the corners of [-1, 1]. clipped: float64 (n,), share of a
+    tile's values at the ends of their range, NaN for points. level, contrast: float64 (c,),
     mean and standard deviation of each channel, 0 to 255. cols: columns of the grid, 0 where there is none.
     not_finite: share of samples with NaN or infinity. bands: float32 (n, 63), log energies of cosine bands,
     (n, 0) for points and small tiles. embedded: float32 (n, e), the user's features; (n, 0) without.
@@ -57,6 +58,7 @@ class Look:
     peak: float
     smooth: Matrix
     blank: Mask
+    clipped: Matrix
     level: Matrix
     contrast: Matrix
     shape: tuple[int, int, int] = (0, 0, 0)
@@ -90,7 +92,7 @@ def look_at_points(points: npt.NDArray[Any]) -> Look:
     size = np.abs(values)
     blank = cast("Mask", (size >= 0.999).all(axis=1) & (size <= 1).all(axis=1))  # a saturated tanh or sigmoid
     cols = round(len(points) ** 0.5)
-    return Look(values, kept, 0, np.nan, np.nan, nothing, blank, np.empty(0), np.empty(0),
+    return Look(values, kept, 0, np.nan, np.nan, nothing, blank, nothing, np.empty(0), np.empty(0),
                 cols=cols if cols * cols == len(kept) else 0, not_finite=float(1 - good.mean()))  # fmt: skip
 
 
@@ -117,7 +119,8 @@ def look_at_tiles(
     averaged = _averaged(tiles)
     shape = cast("tuple[int, int, int]", averaged.shape[1:])
     values = averaged.reshape(len(tiles), -1)
-    return Look(values, index, side, lattice, peak, smooth, blank, level, contrast, shape, cols,
+    clipped = ((flat <= 1) | (flat >= 254)).mean(axis=1)
+    return Look(values, index, side, lattice, peak, smooth, blank, clipped, level, contrast, shape, cols,
                 bands=band_energies(tiles) if side >= _BLOCK else _nothing(),
                 embedded=_nothing() if embed is None else embed(tiles))  # fmt: skip
 

@@ -6,8 +6,9 @@ Each run is four frames of 36 tiles of one data set (faces at one place, scenes,
 blobs) after a degradation; printed is how often a code was found at each dose, with the Wilson interval at
 dose 0. Doses: share of tiles that are near-copies of one; share of distances that is left; gain of every
 second row and column of a transposed convolution with kernel 3 and stride 2, over the others; standard
-deviation of noise over that of the tiles; share of tiles that are blank; share of the way of an
-interpolation that lies in one step.
+deviation of noise over that of the tiles; gain of the contrast, less 1, before values are cut off; share of
+patches that come from other tiles, or lie at other places; share of the way of an interpolation that lies in
+one step, over the even steps; share of tiles that are blank.
 """
 
 from __future__ import annotations
@@ -75,6 +76,21 @@ def blank(tiles: Pixels, dose: float, random: Random) -> Pixels:
     return made
 
 
+def clipped(tiles: Pixels, dose: float, _random: Random) -> Pixels:
+    """Raise the contrast 1 + dose times about the middle of the range, and cut off what leaves it."""
+    return np.clip(np.rint((tiles - 127.5) * (1 + dose) + 127.5), 0, 255).astype(np.uint8)
+
+
+def jumping(tiles: Pixels, dose: float, _random: Random) -> Pixels:
+    """Strips of eight between two tiles each, of whose way the share `dose` lies in the middle step."""
+    first, second = tiles[:8].astype(np.float64), tiles[8:16].astype(np.float64)
+    even = np.linspace(0, 1, 8)
+    leap = np.where(np.arange(8) < 4, 0.0, 1.0)
+    at = (1 - dose) * even + dose * leap
+    strips = (1 - at[:, None, None, None]) * first[:, None] + at[:, None, None, None] * second[:, None]
+    return np.clip(np.rint(strips.reshape(-1, *tiles.shape[1:])), 0, 255).astype(np.uint8)
+
+
 def mixed(tiles: Pixels, dose: float, random: Random) -> Pixels:
     """Put a share of the patches of each place into other tiles, at the same place; 4 x 4 patches."""
     patches = _patches(tiles)
@@ -114,6 +130,10 @@ STUDIES: dict[str, tuple[Callable[[Pixels, float, Random], Pixels], tuple[float,
     "distances lost, reals beside": (alike, (0, 0.1, 0.2, 0.3, 0.5, 0.7), ("GD402", "GD401")),
     "kernel 3, stride 2": (uneven, (0, 0.05, 0.1, 0.2, 0.4, 0.8), ("GD501",)),
     "noise": (noisy, (0, 0.25, 0.5, 1, 2, 9), ("GD502",)),
+    "clipping, reals beside": (clipped, (0, 0.2, 0.5, 1, 2, 4), ("GD503",)),
+    "patches of other tiles, reals beside": (mixed, (0, 0.1, 0.25, 0.5, 0.75, 1), ("GD506",)),
+    "patches at other places, reals beside": (shuffled, (0, 0.1, 0.25, 0.5, 0.75, 1), ("GD506",)),
+    "jumps of interpolations": (jumping, (0, 0.3, 0.5, 0.7, 0.8, 1), ("GD404",)),
     "blank tiles": (blank, (0, 0.1, 0.5, 0.8, 0.95, 1), ("GD503",)),
 }
 
@@ -129,7 +149,10 @@ def run_of(study: str, data: str, dose: float, seed: int, side: int) -> Run:
     random = np.random.default_rng(seed)
     degrade = STUDIES[study][0]
     pool = pool_of(data, seed, side)
-    frames = {"random": [degrade(pool[36 * at : 36 * at + 36], dose, random) for at in range(4)]}
+    parts = [pool[36 * at : 36 * at + 36] for at in range(4)]
+    if degrade is jumping:
+        return drawn({"interpolation": [degrade(part, dose, random) for part in parts], "random": parts})
+    frames = {"random": [degrade(part, dose, random) for part in parts]}
     if "reals" in study:
         frames["reals"] = [pool[144:]]
     return drawn(frames)
