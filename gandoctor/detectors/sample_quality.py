@@ -117,8 +117,8 @@ def tiles_clipped(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
     def ill(look: Look, _frame: Frame) -> bool:
         if len(look) < _FEWEST or look.points:
             return False
-        scatter = look.clipped.var() / len(look) + real.clipped.var() / len(real)
-        return excess(look) >= max(bound.value, errors * float(scatter) ** 0.5)
+        scatter = float(look.clipped.var() / len(look) + real.clipped.var() / len(real))
+        return excess(look) >= max(bound.value, errors * float(np.sqrt(scatter)))
 
     for stream in streams:
         held = stream.since(ill)
