@@ -26,6 +26,7 @@ SIDE = 32  # pixels to which tiles are averaged for distances
 MOST = 256  # samples of a frame that are looked at
 _WINDOW = 128  # pixels of a tile whose spectrum is taken
 _SPECTRA = 64  # tiles whose spectra are taken
+_COMPARED = 96  # samples between whose features distances to reals are taken
 _TEXTURED = 16  # pixels that a tile needs for its texture to be judged
 _NEAR = 0.15  # of the standard distance of two samples: closer ones are near-duplicates
 
@@ -380,7 +381,7 @@ def comparable(look: Look, other: Look) -> bool:
 
 
 def side_by_side(fakes: Look, reals: Look, *, textures: bool = True) -> tuple[Matrix, Matrix]:
-    """Features of two comparable frames for distances between them, float64 (n, d) and (m, d).
+    """Features of two comparable frames for distances between them, float64 (n, d) and (m, d), n, m at most 96.
 
     The user's; else pixels and band energies, each scaled so that two reals lie 1 apart in them. Pixels alone
     hardly see texture: docs/samples.md has what each tells. textures: False leaves the bands out.
@@ -392,7 +393,7 @@ def side_by_side(fakes: Look, reals: Look, *, textures: bool = True) -> tuple[Ma
     scaled = []
     for mine, theirs in kinds:
         if theirs.size:
-            first, second = mine.astype(np.float64), theirs.astype(np.float64)
+            first, second = (one[_some(len(one), _COMPARED)].astype(np.float64) for one in (mine, theirs))
             scale = max(float((2 * second.var(axis=0).sum()) ** 0.5), 1e-9)
             scaled.append((first / scale, second / scale))
     return np.concatenate([a for a, _ in scaled], axis=1), np.concatenate([b for _, b in scaled], axis=1)

@@ -423,7 +423,7 @@ def _by_figure(planes: Sequence[Pixels]) -> _Found | None:
             return None
         axes.append((bands[:, 0], int(lengths.min())))
     (tops, height), (lefts, width) = axes
-    if len(tops) * len(lefts) < 2:
+    if len(tops) * len(lefts) < _FEW:
         return None
     cells = [content[top : top + height, left : left + width].mean() for top in tops for left in lefts]
     if np.mean(np.array(cells) >= 0.5) < 0.5:  # curves on white are no samples
@@ -582,6 +582,8 @@ class _SeamAxis:
             if not apart or (len(apart) > 1 and apart[1].effect > 0.85 * apart[0].effect):
                 return None
             best = apart[0]
+            if best.length <= _TEXTURE and self.n < 3 * best.length:
+                return None  # one seam in so small a picture is an edge in it
             clearer = any(one.length > _TEXTURE and one.effect > 1.2 * best.effect for one in sure)
             blocks = best.length <= _TEXTURE and any(  # the finer lines may be JPEG's blocks
                 one.length > best.length and one.effect > 0.8 * best.effect for one in sure
@@ -660,7 +662,8 @@ class _SeamAxis:
         _, first, length = max(options)
         one = self._candidate(length, first)
         good = one.above >= 0.98 and one.rise >= 0.5 and one.effect >= 6 and one.foreign >= 0.75
-        return self._tiles(length, first) if good else None
+        tiles = self._tiles(length, first)
+        return tiles if good and len(tiles.starts) > 2 else None
 
     def _folded(self, length: int) -> tuple[float, int]:
         """Where tiles of this length must begin for their seams to stand out most: that effect, first row."""

@@ -14,7 +14,7 @@ one step, over the even steps; share of tiles that are blank.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from pathlib import Path
 
@@ -158,10 +158,11 @@ def run_of(study: str, data: str, dose: float, seed: int, side: int) -> Run:
     return drawn(frames)
 
 
-def codes_of(run: Run) -> set[str]:
-    """The codes that sample detectors find."""
+def codes_of(run: Run, wanted: Collection[str] = ()) -> set[str]:
+    """The codes that sample detectors find; only the wanted ones are looked for, if any are named."""
     [view] = views_of(run)
     mine = [one for one in all_detectors() if one.detect.__module__.rpartition(".")[2].startswith("sample_")]
+    mine = [one for one in mine if not wanted or one.code in wanted]
     said = (one for which in mine for one in run_detector(which, view))
     found = {one.code for one in said if isinstance(one, Finding)}
     for image in run.images:
@@ -178,7 +179,9 @@ def main(runs: int, side: int) -> None:
         for dose in doses:
             by_data = {}
             for number, data in enumerate(DATA):
-                found = [codes_of(run_of(study, data, dose, 1000 * number + at, side)) for at in range(runs)]
+                seeds = range(1000 * number, 1000 * number + runs)
+                wanted = codes if dose else ()
+                found = [codes_of(run_of(study, data, dose, seed, side), wanted) for seed in seeds]
                 by_data[data] = sum(bool(one & set(codes)) for one in found)
                 if dose == 0:
                     total += runs
@@ -188,7 +191,7 @@ def main(runs: int, side: int) -> None:
             hits = sum(by_data.values())
             low, high = wilson(hits, runs * len(DATA))
             each = " ".join(f"{data} {n}/{runs}" for data, n in by_data.items())
-            print(f"  {dose:5.2f}  {hits / runs / len(DATA):4.0%} ({low:.0%}-{high:.0%})  {each}")
+            print(f"  {dose:5.2f}  {hits / runs / len(DATA):4.0%} ({low:.0%}-{high:.0%})  {each}", flush=True)
     print(f"\nat dose 0, any code, of {total} runs:")
     for code in sorted(clean):
         low, high = wilson(clean[code], total)
