@@ -199,7 +199,7 @@ class Baseline(Struct, frozen=True):
 
 class Grids(Struct, frozen=True):
     """The sample grids of one kind. every: steps between frames; wanted: steps that would date an illness within a
-    tenth of the run; dated: whether these do. said: all this as a sentence.
+    tenth of the run; dated: whether these do. said: what there is, in words.
     """
 
     kind: Literal["fixed-noise", "random-noise", "interpolation"]
@@ -213,7 +213,7 @@ class Grids(Struct, frozen=True):
 class Samples(Struct, frozen=True):
     """The last samples, by two scores apart. quality: share of samples as near to the reals as these are to each
     other, null without reals. variety: distance of two samples over that of two reals, or over the best frame's.
-    said: both as a sentence, "" without them.
+    said: both as a sentence, "" without them. advice: which interval of grids would do, "" where all kinds have it.
     """
 
     quality: float | None
@@ -223,6 +223,7 @@ class Samples(Struct, frozen=True):
     step: int | None
     said: str
     grids: tuple[Grids, ...]
+    advice: str
 
 
 class Run(Struct, frozen=True):

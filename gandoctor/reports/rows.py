@@ -219,15 +219,16 @@ def _samples(one: Samples, unit: str, lang: str) -> contract.Samples:
         step=one.step,
         said=said,
         grids=tuple(_grids(grids, unit, lang) for grids in one.grids),
+        advice=""
+        if all(grids.dated for grids in one.grids)
+        else texts.say("grids-advice", lang, wanted=_steps(one.grids[0].wanted, unit, lang)),
     )
 
 
 def _grids(one: Grids, unit: str, lang: str) -> contract.Grids:
-    key = "grids-none" if not one.frames else "grids-dated" if one.dated else "grids-sparse"
     every = texts.say("grids-every", lang, steps=_steps(one.every, unit, lang)) if one.every else ""
-    counted = texts.say("grids-frames", lang, count=f"{one.frames:,}") + every
-    kind = texts.say(f"grids-{one.kind}", lang)
-    said = texts.say(key, lang, kind=kind, frames=counted, wanted=_steps(one.wanted, unit, lang))
+    counted = texts.say("grids-frames" if one.frames else "grids-none", lang, count=f"{one.frames:,}") + every
+    said = texts.say("labelled", lang, label=texts.say(f"grids-{one.kind}", lang), text=counted)
     return contract.Grids(
         cast(Literal["fixed-noise", "random-noise", "interpolation"], one.kind),
         one.frames, one.every, one.wanted, one.dated, said,

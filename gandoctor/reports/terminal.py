@@ -213,7 +213,8 @@ def _rest(run: contract.Run, lang: str) -> Iterable[Line]:
         how = say("labelled", lang, label=signal.what, text=signal.how) if signal.how else signal.what
         yield "", Text("• " + how)
     if run.samples is not None:
-        said = [run.samples.said, *(grids.said for grids in run.samples.grids if not grids.dated)]
+        few = [grids.said for grids in run.samples.grids if not grids.dated]
+        said = [run.samples.said, texts.listed([*few, run.samples.advice], lang) if few else ""]
         for place, text in enumerate(filter(None, said)):
             yield say("samples", lang) if place == 0 else "", Text(clean(text))
     if run.problems:

@@ -59,14 +59,18 @@ def test_grids_that_are_missing_or_too_seldom() -> None:
     assert (kinds["fixed-noise"].every, kinds["fixed-noise"].dated) == (5_000, False)
     assert (kinds["interpolation"].frames, kinds["interpolation"].every) == (0, None)
     assert kinds["interpolation"].wanted == 1_000  # a twentieth
-    said = [one.said for one in rows.report([diagnose(run)]).runs[0].samples.grids]  # type: ignore[union-attr]
-    assert said[0].startswith(
-        "grids of fixed noise: 4 frames, one every 5,000 steps; one every 1,000 steps would"
-    )
-    assert said[2].startswith("grids of interpolations: none; ")
+    shown = rows.report([diagnose(run)]).runs[0].samples
+    assert shown is not None
+    assert [one.said for one in shown.grids] == [
+        "grids of fixed noise: 4 frames, one every 5,000 steps",
+        "grids of random noise: 20 frames, one every 1,000 steps",
+        "grids of interpolations: none",
+    ]
+    assert shown.advice == "one of each every 1,000 steps would date an illness within 10% of the run"
     chinese = rows.report([diagnose(run)], "zh").runs[0].samples
     assert chinese is not None
-    assert "插值网格：没有" in chinese.grids[2].said
+    assert chinese.grids[2].said == "插值网格：没有"
+    assert chinese.advice.startswith("每种每 1,000 步存一帧")
 
 
 @pytest.mark.parametrize(("frames", "dated"), [(9, False), (10, True)])
