@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.sample_variety import finding_from, last_looks, not_split
+from gandoctor.detectors.sample_variety import beside_reals, finding_from
 from gandoctor.findings import Finding, NotExamined, State
 from gandoctor.interpret import coherence
 from gandoctor.interpret.features import Look
-from gandoctor.interpret.frames import Frame, Shows
+from gandoctor.interpret.frames import Frame
 from gandoctor.interpret.view import FRAMES, REAL_GRIDS, RunView
 from gandoctor.thresholds import Limits
 
@@ -25,17 +25,13 @@ def patches_apart(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
     """
     bound, structure, chance = limits["coherence"], limits["structure"], limits["chance"]
     shift, scale = limits["shift"], limits["scale"]
-    reals = [look for look in last_looks(view.frames.of(Shows.REAL)) if not look.points]
-    streams = [s for s in view.frames.samples() if (last := s.last()) is not None and not last[1].points]
-    if not reals or not streams:
-        yield not_split(view, "GD506")
+    found = beside_reals(view, "GD506", coherence.FEWEST, _alike)
+    if isinstance(found, NotExamined):
+        yield found
         return
-    real = max(reals, key=len)
-    streams = [one for one in streams if (last := one.last()) is not None and _fits(last[1], real)]
-    if not streams:
-        few = len(real) < coherence.FEWEST or not coherence.can_be_cut(real)
-        reason, detail = ("too-few-tiles", coherence.FEWEST) if few else ("tiles-not-like-reals", "")
-        yield NotExamined("GD506", State.NOT_EXAMINABLE, reason, str(detail), REAL_GRIDS.name)
+    real, streams = found
+    if not coherence.can_be_cut(real):
+        yield NotExamined("GD506", State.NOT_EXAMINABLE, "tiles-too-small", str(coherence.SMALLEST))
         return
     theirs = coherence.parts(real)
     for stream in streams:
@@ -49,7 +45,8 @@ def patches_apart(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
             return float(mine[at] / whole[at]) if np.isfinite(lacking[at]) else np.inf, at
 
         def ill(look: Look, _frame: Frame) -> bool:
-            if not _fits(look, real):
+            enough = len(look) >= coherence.FEWEST and float(look.blank.mean()) <= 0.5
+            if not enough or not _alike(look, real):
                 return False
             mine = coherence.parts(look)
             if not coherence.locally_alike(mine, theirs, shift.value, scale.value):
@@ -63,7 +60,6 @@ def patches_apart(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
             yield finding_from(view, "GD506", held, coherence.NAMES[measure], share, bound)
 
 
-def _fits(look: Look, real: Look) -> bool:
-    """Whether there are enough tiles of both, as large and with as many channels, to be cut into patches."""
-    enough = min(len(look), len(real)) >= coherence.FEWEST and coherence.can_be_cut(look)
-    return enough and look.shape == real.shape and float(look.blank.mean()) <= 0.5
+def _alike(look: Look, real: Look) -> bool:
+    """Whether both are pictures, as large and with as many channels."""
+    return not real.points and look.shape == real.shape

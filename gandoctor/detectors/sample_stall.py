@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.sample_variety import finding_from, last_looks, not_split
-from gandoctor.findings import Finding, NotExamined, State, Stretch
+from gandoctor.detectors.sample_variety import beside_reals, finding_from
+from gandoctor.findings import Finding, NotExamined, Stretch
 from gandoctor.interpret import features
 from gandoctor.interpret.features import Look
-from gandoctor.interpret.frames import Frame, Held, Shows, Stream
+from gandoctor.interpret.frames import Frame, Held, Stream
 from gandoctor.interpret.view import FIXED_GRIDS, FRAMES, REAL_GRIDS, RunView
 from gandoctor.thresholds import Limits
 
@@ -28,7 +28,7 @@ def samples_leave_the_reals(view: RunView, limits: Limits) -> Iterator[Finding |
     reals' mean, where the best is nearer), the better of two frames in a row counts, and it must lie well back.
     """
     lost, errors, after = limits["lost"], limits["errors"].value, limits["after"].value
-    found = _against_reals(view, "GD504")
+    found = beside_reals(view, "GD504", _FEWEST, features.comparable)
     if isinstance(found, NotExamined):
         yield found
         return
@@ -73,7 +73,7 @@ def samples_come_no_nearer(view: RunView, limits: Limits) -> Iterator[Finding | 
     generators get their finest frequencies right.
     """
     gain, flat = limits["gain"], limits["flat"]
-    found = _against_reals(view, "GD104")
+    found = beside_reals(view, "GD104", _FEWEST, features.comparable)
     if isinstance(found, NotExamined):
         yield found
         return
@@ -128,21 +128,6 @@ def fixed_grid_returns(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 
 # --- what they share ------------------------------------------------------------------------------------
-
-
-def _against_reals(view: RunView, code: str) -> tuple[Look, list[Stream]] | NotExamined:
-    """The reals, and the streams of samples that can be compared with them."""
-    reals = last_looks(view.frames.of(Shows.REAL))
-    streams = [(stream, last[1]) for stream in view.frames.samples() if (last := stream.last()) is not None]
-    if not reals or not streams:
-        return not_split(view, code)
-    real = max(reals, key=len)
-    fit = [stream for stream, look in streams if _enough(look, real)]
-    if fit:
-        return real, fit
-    few = len(real) < _FEWEST or all(len(look) < _FEWEST for _, look in streams)
-    reason, detail = ("too-few-tiles", str(_FEWEST)) if few else ("tiles-not-like-reals", "")
-    return NotExamined(code, State.NOT_EXAMINABLE, reason, detail, REAL_GRIDS.name)
 
 
 def _enough(look: Look, real: Look) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -239,3 +239,23 @@ def not_split(view: RunView, code: str) -> NotExamined:
     """Say that there are frames, and none that could be read as samples."""
     names = ", ".join(stream.name for stream in view.frames.samples())
     return NotExamined(code, State.NOT_EXAMINABLE, "grid-not-split", names)
+
+
+def beside_reals(
+    view: RunView, code: str, fewest: int, fits: Callable[[Look, Look], bool]
+) -> tuple[Look, list[Stream]] | NotExamined:
+    """The reals, and the streams of samples that fit them, with at least so many samples of either; or why not.
+
+    fits: (samples, reals) -> whether they can be compared.
+    """
+    reals = last_looks(view.frames.of(Shows.REAL))
+    streams = [(stream, last[1]) for stream in view.frames.samples() if (last := stream.last()) is not None]
+    if not reals or not streams:
+        return not_split(view, code)
+    real = max(reals, key=len)
+    enough = [(stream, look) for stream, look in streams if min(len(look), len(real)) >= fewest]
+    fit = [stream for stream, look in enough if fits(look, real)]
+    if fit:
+        return real, fit
+    reason, detail = ("tiles-not-like-reals", "") if enough else ("too-few-tiles", str(fewest))
+    return NotExamined(code, State.NOT_EXAMINABLE, reason, detail, REAL_GRIDS.name)

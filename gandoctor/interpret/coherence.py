@@ -20,8 +20,8 @@ Parts: TypeAlias = npt.NDArray[np.float64]
 FEWEST = 16  # tiles of either kind in which dependence can be measured
 _MOST = 48  # tiles that are compared
 _CUTS = 4  # patches along each side
-_SMALLEST = 4  # averaged pixels of a patch's side
-_SHUFFLES = 399
+SMALLEST = 4 * _CUTS  # averaged pixels of a tile's side
+_SHUFFLES = 199
 _NEAR, _FAR, _PLACE = range(3)
 NAMES = (
     "dependence of neighbouring patches, fakes / reals",
@@ -32,7 +32,7 @@ NAMES = (
 
 def can_be_cut(look: Look) -> bool:
     """Whether the tiles are large enough to be cut into patches."""
-    return min(look.shape[:2]) >= _CUTS * _SMALLEST
+    return min(look.shape[:2]) >= SMALLEST
 
 
 def parts(look: Look) -> Parts:
@@ -77,7 +77,7 @@ def compared(fakes: Parts, reals: Parts) -> tuple[Matrix, Matrix]:
 def chance(fakes: Parts, reals: Parts, measure: int) -> float:
     """The probability that the reals pass the fakes by as much in one measure if the two were drawn alike.
 
-    By permutation of the labels over tiles, which are independent; 1 as soon as one of 399 does, else 1/400.
+    By permutation of the labels over tiles, which are independent; 1 as soon as one of 199 does, else 1/200.
     """
     both, tables = _pooled(fakes, reals)
     n = len(fakes)

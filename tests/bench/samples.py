@@ -1,6 +1,6 @@
 """Dose and response of the sample detectors on drawn images, degraded by known amounts.
 
-    python tests/bench/samples.py --runs 20 [--side 32]
+    python tests/bench/samples.py --runs 20 [--side 32] [--study noise]
 
 Each run is four frames of 36 tiles of one data set (faces at one place, scenes, shapes, textures, digits,
 blobs) after a degradation; printed is how often a code was found at each dose, with the Wilson interval at
@@ -170,11 +170,13 @@ def codes_of(run: Run, wanted: Collection[str] = ()) -> set[str]:
     return found
 
 
-def main(runs: int, side: int) -> None:
-    """Print the table of each study."""
+def main(runs: int, side: int, only: str) -> None:
+    """Print the table of each study whose name holds `only`."""
     clean: dict[str, int] = {}
     total = 0
     for study, (_, doses, codes) in STUDIES.items():
+        if only not in study:
+            continue
         print(f"\n{study}: rate of {' or '.join(codes)}, of {runs * len(DATA)}; by data set at each dose")
         for dose in doses:
             by_data = {}
@@ -206,5 +208,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--side", type=int, default=32)
+    parser.add_argument("--study", default="", help="only studies whose name holds this")
     given = parser.parse_args()
-    main(given.runs, given.side)
+    main(given.runs, given.side, given.study)
