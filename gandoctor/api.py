@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
+from gandoctor.interpret.embedding import check as check_features
 from gandoctor.interpret.families import FAMILIES
 from gandoctor.interpret.roles import parse_role
 from gandoctor.judge.diagnose import diagnose_run
@@ -90,6 +91,8 @@ def check_config(config: Config | None) -> None:
             where="--loss-family",
             hint="the families are: " + ", ".join(FAMILIES),
         )
+    if config.features:
+        check_features(config.features)
     if config.lang not in LANGUAGES:
         raise UserError(
             f"no language '{config.lang}'", where="--lang", hint="one of: " + ", ".join(LANGUAGES)

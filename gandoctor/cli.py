@@ -99,6 +99,10 @@ _RULES = click.option(
     "--rules", "rule_folders", multiple=True, type=click.Path(file_okay=False, exists=True),
     help="A folder of your own rules.",
 )  # fmt: skip
+_FEATURES = click.option(
+    "--features", metavar="MODULE:CALLABLE",
+    help="Your own embedding of samples, uint8 (n, h, w, c) to (n, d), which is imported and run.",
+)  # fmt: skip
 _JOBS = click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 _FORMAT = click.option(
     "--format", "formats", multiple=True, metavar="FORMAT[:FILE]",
@@ -131,6 +135,7 @@ def _reading(command: F) -> F:
 
 @main.command()
 @_reading
+@_FEATURES
 @_FORMAT
 @click.option("-o", "--output", type=click.Path(), help="Where the report goes [gandoctor-report.html].")
 @click.option("--no-report", is_flag=True, help="Print the summary only.")
@@ -163,6 +168,7 @@ def diagnose(
 
 @main.command()
 @_reading
+@_FEATURES
 @click.option(
     "--fail-on",
     multiple=True,
@@ -422,7 +428,7 @@ def _numbers(text: str, where: str, kind: type[Any]) -> tuple[Any, ...]:
 
 def _config(
     roles: Sequence[str], family: str | None, select: Sequence[str], ignore: Sequence[str],
-    config: str | None, rule_folders: Sequence[str], lang: str | None,
+    config: str | None, rule_folders: Sequence[str], lang: str | None, features: str | None = None,
 ) -> Config:  # fmt: skip
     """The configuration found near the working directory, with the command line on top."""
     from gandoctor.api import check_config
@@ -430,7 +436,7 @@ def _config(
 
     found = read_config(Path(config)) if config else find_config(Path.cwd())
     made = found.changed(
-        roles={**found.roles, **_roles(roles)}, family=family, lang=lang,
+        roles={**found.roles, **_roles(roles)}, family=family, lang=lang, features=features,
         select=tuple(code.upper() for code in select), ignore=tuple(code.upper() for code in ignore),
         rules=(*found.rules, *map(Path, rule_folders)),
     )  # fmt: skip
@@ -595,7 +601,8 @@ def _check_line(diagnosis: Diagnosis, why: str, missing: Sequence[str], options:
     word = "FAIL" if why else diagnosis.verdict.upper() if diagnosis.verdict == "unknown" else "ok"
     command = ["gandoctor", "diagnose", str(diagnosis.run.path)]
     for name, option in (("roles", "--map"), ("family", "--loss-family"), ("select", "--select"),
-                         ("ignore", "--ignore"), ("config", "--config"), ("rule_folders", "--rules")):  # fmt: skip
+                         ("ignore", "--ignore"), ("config", "--config"), ("rule_folders", "--rules"),
+                         ("features", "--features")):  # fmt: skip
         given = options[name] or ()
         command += [
             part for value in ([given] if isinstance(given, str) else given) for part in (option, value)

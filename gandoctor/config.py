@@ -17,6 +17,7 @@ _KEYS = ("thresholds", "thresholds-version", "select", "ignore", "map", "loss-fa
 class Config:
     """thresholds: "GD201.won" → value. select, ignore: codes or their beginnings ("GD2"), which decide
     verdict and primary; roles: tag → "D.loss.real". rules: folders with the user's own rule files.
+    features: the user's embedding of samples, "module:callable"; it runs code, so that no file may set it.
     """
 
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Config:
     family: str = ""
     rules: tuple[Path, ...] = ()
     lang: str = "en"
+    features: str = ""
 
     def wants(self, code: str) -> bool:
         """Whether a code counts, by `select` and `ignore`."""

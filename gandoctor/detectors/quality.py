@@ -49,7 +49,7 @@ def metric_is_broken(view: RunView, limits: Limits) -> Iterator[Finding | NotExa
         share = float(np.mean(bad))
         value = float(one.values[np.argmax(bad)]) if bad.any() else float(one.values[-1])
         end = None
-        if share > 0.2:
+        if share > limits["most"].value:
             statistic, bound, measured = "share of impossible values", None, share
             onset = int(one.steps[np.argmax(bad)])
             end = None if bad[-1] else int(one.steps[np.flatnonzero(bad)[-1]])
@@ -82,8 +82,9 @@ def _repeated(values: Values) -> float:
 
 def believable(view: RunView) -> list[Track]:
     """The quality metrics that can be believed, with at least 6 points."""
-    bound = limits("GD505")["impossible"].value
-    tracks = [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, bound) <= 0.2]
+    own = limits("GD505")
+    bound, most = own["impossible"].value, own["most"].value
+    tracks = [track for track in view.all(QUALITY) if len(track) >= 6 and broken(view, track, bound) <= most]
     return [view.blocks(track, 50) for track in tracks]
 
 

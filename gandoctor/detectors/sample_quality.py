@@ -97,6 +97,36 @@ def tiles_of_one_colour(view: RunView, limits: Limits) -> Iterator[Finding | Not
         yield _too_small(view, "GD503")
 
 
+@detector("GD503", needs=(FRAMES, REAL_GRIDS), min_points=1)
+def tiles_clipped(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report samples far more of whose values lie at the ends of their range than of the reals', to the end.
+
+    Digits and skies lie there by nature: only the excess over the reals counts, beyond five standard errors.
+    """
+    bound, errors = limits["clipped"], limits["errors"].value
+    reals = [look for look in _reals(view) if len(look) >= _FEWEST and not look.points]
+    streams = [s for s in view.frames.samples() if (last := s.last()) is not None and not last[1].points]
+    if not reals or not streams:
+        yield not_split(view, "GD503")
+        return
+    real = max(reals, key=len)
+
+    def excess(look: Look) -> float:
+        return float(look.clipped.mean() - real.clipped.mean())
+
+    def ill(look: Look, _frame: Frame) -> bool:
+        if len(look) < _FEWEST or look.points:
+            return False
+        scatter = float(look.clipped.var() / len(look) + real.clipped.var() / len(real))
+        return excess(look) >= max(bound.value, errors * float(np.sqrt(scatter)))
+
+    for stream in streams:
+        held = stream.since(ill)
+        if held is not None:
+            yield finding_from(view, "GD503", held, "share of values at the ends of their range, over the reals'",
+                               excess(held.look), bound, share=float(held.look.clipped.mean()))  # fmt: skip
+
+
 @detector("GD105", needs=(FRAMES,), min_points=1)
 def samples_not_finite(view: RunView, _limits: Limits) -> Iterator[Finding]:
     """Report sample arrays that hold NaN or infinity to the end. Pictures cannot: there they are one colour."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -66,19 +66,22 @@ def tiles_grew_alike(view: RunView, limits: Limits) -> Iterator[Finding]:
 @detector("GD402", needs=(FRAMES,), min_points=3)
 def tiles_grew_less_varied(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report a variety between tiles well below the run's best frame, short of a collapse."""
-    yield from _fell(view, "GD402", limits["grid"], limits["low"])
+    for finding in _fell(view, "GD402", limits["grid"], limits["low"]):
+        fallen = finding.evidence[0].value <= limits["collapsed"].value
+        if not (fallen and float(finding.params["value"]) <= limits["lowest"].value):  # else it is GD401
+            yield finding
 
 
 @detector("GD401", needs=(FRAMES, REAL_GRIDS), min_points=1)
 def tiles_closer_than_reals(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report tiles whose mean distance is under half of that of the reals on disk."""
-    yield from _against_reals(view, "GD401", limits["samples"])
+    yield from _against_reals(view, "GD401", limits["samples"], severe=limits["certain"].value)
 
 
 @detector("GD402", needs=(FRAMES, REAL_GRIDS), min_points=1)
 def tiles_less_varied_than_reals(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report tiles clearly nearer to each other than the reals: two standard errors count."""
-    yield from _against_reals(view, "GD402", limits["nearer"])
+    yield from _against_reals(view, "GD402", limits["nearer"], above=limits["collapsed"].value)
 
 
 @detector("GD403", needs=(FRAMES, FIXED_GRIDS), min_points=1)
@@ -150,13 +153,16 @@ def _fell(view: RunView, code: str, bound: Threshold, low: Threshold) -> Iterato
         if held is None or held.before is None or best <= 0:
             continue
         value = features.spread(held.look)
-        if code == "GD402" and value <= 0.5 * best and value <= 0.25:
-            continue  # that is GD401
         yield finding_from(view, code, held, "variety of the tiles, last / best", value / best, bound,
                            _tiles(held.look), signal=held.last.file.name, value=value, best=best)  # fmt: skip
 
 
-def _against_reals(view: RunView, code: str, bound: Threshold) -> Iterator[Finding | NotExamined]:
+def _against_reals(
+    view: RunView, code: str, bound: Threshold, *, severe: float = 0.0, above: float = 0.0
+) -> Iterator[Finding | NotExamined]:
+    """Fakes whose mean distance is at most `bound` times that of the reals, and to the end not at most `above`
+    times: an error below `severe`.
+    """
     reals = [look for look in last_looks(view.frames.of(Shows.REAL)) if _enough(look)]
     streams = [stream for stream in view.frames.samples() if _judged(stream)]
     if not reals or not streams:
@@ -175,12 +181,11 @@ def _against_reals(view: RunView, code: str, bound: Threshold) -> Iterator[Findi
 
     for stream in streams:
         held = nearer(stream, bound.value)
-        if held is None or (code == "GD402" and nearer(stream, 0.5) is not None):  # that is GD401
+        if held is None or (above and nearer(stream, above) is not None):
             continue
         value, _ = features.distance_ratio(held.look, real)
-        severe = code == "GD401" and value < 0.35
         yield finding_from(view, code, held, "mean distance of fakes / of reals", value, bound,
-                           _tiles(held.look), severe=severe)  # fmt: skip
+                           _tiles(held.look), severe=value < severe)  # fmt: skip
 
 
 def _within_rows(look: Look) -> float | None:
@@ -234,3 +239,23 @@ def not_split(view: RunView, code: str) -> NotExamined:
     """Say that there are frames, and none that could be read as samples."""
     names = ", ".join(stream.name for stream in view.frames.samples())
     return NotExamined(code, State.NOT_EXAMINABLE, "grid-not-split", names)
+
+
+def beside_reals(
+    view: RunView, code: str, fewest: int, fits: Callable[[Look, Look], bool]
+) -> tuple[Look, list[Stream]] | NotExamined:
+    """The reals, and the streams of samples that fit them, with at least so many samples of either; or why not.
+
+    fits: (samples, reals) -> whether they can be compared.
+    """
+    reals = last_looks(view.frames.of(Shows.REAL))
+    streams = [(stream, last[1]) for stream in view.frames.samples() if (last := stream.last()) is not None]
+    if not reals or not streams:
+        return not_split(view, code)
+    real = max(reals, key=len)
+    enough = [(stream, look) for stream, look in streams if min(len(look), len(real)) >= fewest]
+    fit = [stream for stream, look in enough if fits(look, real)]
+    if fit:
+        return real, fit
+    reason, detail = ("tiles-not-like-reals", "") if enough else ("too-few-tiles", str(fewest))
+    return NotExamined(code, State.NOT_EXAMINABLE, reason, detail, REAL_GRIDS.name)

@@ -1,13 +1,14 @@
 """What can be measured on samples without a network of one's own: variety, lattices, noise, blank tiles.
 
-Light features by choice: pixels at 32 x 32 for distances, spectra at full size for textures. Nothing is
-downloaded, nothing is random. Distances are root mean squares over the values of a sample.
+Light features by choice: pixels at 32 x 32 and energies of cosine bands for distances, spectra at full size
+for textures. Nothing is downloaded, nothing is random. Distances are root mean squares over the values of a
+sample, or of a user's own embedding of it where there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
@@ -25,8 +26,13 @@ SIDE = 32  # pixels to which tiles are averaged for distances
 MOST = 256  # samples of a frame that are looked at
 _WINDOW = 128  # pixels of a tile whose spectrum is taken
 _SPECTRA = 64  # tiles whose spectra are taken
+_COMPARED = 96  # samples between whose features distances to reals are taken
 _TEXTURED = 16  # pixels that a tile needs for its texture to be judged
 _NEAR = 0.15  # of the standard distance of two samples: closer ones are near-duplicates
+
+
+def _nothing() -> Samples:
+    return np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +40,16 @@ class Look:
     """What one frame of n samples shows.
 
     values: float32 (n, d), points as they are, images as averaged pixels between 0 and 1.
+    shape: height, width and channels of an averaged tile, whose product is d; (0, 0, 0) for points.
     index: int64 (n,), which samples of the frame these are. side: pixels of a tile's shorter side, 0 for
     points. lattice, peak: share of the tiles' variance in lines at the reciprocals of 2 and 4 pixels, and
     the highest of them over its surroundings; NaN where tiles are too small, or were resampled.
     smooth: float64 (n,), correlation of neighbouring pixels, NaN for points and blank tiles.
-    blank: bool (n,), tiles of one colour, points at the corners of [-1, 1]. level, contrast: float64 (c,),
+    blank: bool (n,), tiles of one colour, points at the corners of [-1, 1]. clipped: float64 (n,), share of a
+    tile's values at the ends of their range, NaN for points. level, contrast: float64 (c,),
     mean and standard deviation of each channel, 0 to 255. cols: columns of the grid, 0 where there is none.
-    not_finite: share of samples with NaN or infinity.
+    not_finite: share of samples with NaN or infinity. bands: float32 (n, 63), log energies of cosine bands,
+    (n, 0) for points and small tiles. embedded: float32 (n, e), the user's features; (n, 0) without.
     """
 
     values: Samples
@@ -50,10 +59,14 @@ class Look:
     peak: float
     smooth: Matrix
     blank: Mask
+    clipped: Matrix
     level: Matrix
     contrast: Matrix
+    shape: tuple[int, int, int] = (0, 0, 0)
     cols: int = 0
     not_finite: float = 0.0
+    bands: Samples = field(default_factory=_nothing)
+    embedded: Samples = field(default_factory=_nothing)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -80,14 +93,16 @@ def look_at_points(points: npt.NDArray[Any]) -> Look:
     size = np.abs(values)
     blank = cast("Mask", (size >= 0.999).all(axis=1) & (size <= 1).all(axis=1))  # a saturated tanh or sigmoid
     cols = round(len(points) ** 0.5)
-    return Look(values, kept, 0, np.nan, np.nan, nothing, blank, np.empty(0), np.empty(0),
-                cols if cols * cols == len(kept) else 0, float(1 - good.mean()))  # fmt: skip
+    return Look(values, kept, 0, np.nan, np.nan, nothing, blank, nothing, np.empty(0), np.empty(0),
+                cols=cols if cols * cols == len(kept) else 0, not_finite=float(1 - good.mean()))  # fmt: skip
 
 
-def look_at_tiles(tiles: Tiles, cols: int = 0, *, resampled: bool = False) -> Look:
+def look_at_tiles(
+    tiles: Tiles, cols: int = 0, *, resampled: bool = False, embed: Callable[[Tiles], Samples] | None = None
+) -> Look:
     """What a frame of tiles shows, uint8 (n, h, w, c), in so many columns.
 
-    resampled: drawn at another size, as figures are.
+    resampled: drawn at another size, as figures are. embed: the user's features, (n, h, w, c) -> (n, e).
     """
     index = _some(len(tiles))
     tiles = tiles[index]
@@ -102,7 +117,13 @@ def look_at_tiles(tiles: Tiles, cols: int = 0, *, resampled: bool = False) -> Lo
     if not blank.all():
         smooth[~blank] = _smooth(_middle(tiles[~blank]))
     level, contrast = _levels(tiles)
-    return Look(_averaged(tiles), index, side, lattice, peak, smooth, blank, level, contrast, cols)
+    averaged = _averaged(tiles)
+    shape = cast("tuple[int, int, int]", averaged.shape[1:])
+    values = averaged.reshape(len(tiles), -1)
+    clipped = ((flat <= 1) | (flat >= 254)).mean(axis=1)
+    return Look(values, index, side, lattice, peak, smooth, blank, clipped, level, contrast, shape, cols,
+                bands=band_energies(tiles) if side >= _BLOCK else _nothing(),
+                embedded=_nothing() if embed is None else embed(tiles))  # fmt: skip
 
 
 def _some(n: int, most: int = MOST) -> npt.NDArray[np.int64]:
@@ -111,13 +132,13 @@ def _some(n: int, most: int = MOST) -> npt.NDArray[np.int64]:
 
 
 def _averaged(tiles: Tiles) -> Samples:
-    """Tiles averaged to at most SIDE pixels a side, float32 (n, d) between 0 and 1."""
+    """Tiles averaged to at most SIDE pixels on their shorter side, float32 (n, h, w, c) between 0 and 1."""
     n, height, width, channels = tiles.shape
     block = max(1, -(-min(height, width) // SIDE))
     high, wide = height // block, width // block
     cut = tiles[:, : high * block, : wide * block]
     means = cut.reshape(n, high, block, wide, block, channels).mean(axis=(2, 4), dtype=np.float32)
-    return cast("Samples", (means / 255).reshape(n, -1))
+    return cast("Samples", means / 255)
 
 
 def _middle(tiles: Tiles) -> Tiles:
@@ -149,10 +170,15 @@ def _smooth(tiles: Tiles) -> Matrix:
 
 
 @lru_cache(maxsize=24)
-def distances(look: Look) -> Matrix:
-    """Root mean square difference of every two samples, float64 (n, n)."""
-    n, width = look.values.shape
-    values = look.values.astype(np.float64) if look.points else look.values  # squares of points may overflow
+def distances(look: Look, light: bool = False) -> Matrix:
+    """Root mean square difference of every two samples, float64 (n, n), in the user's features if there are any.
+
+    light: in pixels, whatever there is.
+    """
+    values = look.values if light or not look.embedded.size else look.embedded
+    n, width = values.shape
+    if look.points or values is look.embedded:
+        values = values.astype(np.float64)  # squares may overflow
     found = np.zeros((n, n))
     for at in range(n - 1):  # by rows: exact, small in memory, and no threads of a matrix product are woken
         squares = (values[at + 1 :] - values[at]) ** 2
@@ -216,9 +242,10 @@ def _duplicates(table: Matrix) -> npt.NDArray[np.intp]:
 def distance_ratio(fakes: Look, reals: Look) -> tuple[float, float]:
     """Mean distance of two fakes over that of two reals, and its standard error (delta method over samples)."""
     found = []
+    light = not (fakes.embedded.size and reals.embedded.size)
     for look in (fakes, reals):
         n = len(look)
-        each = distances(look).sum(axis=1) / max(1, n - 1)
+        each = distances(look, light).sum(axis=1) / max(1, n - 1)
         mean = float(each.mean())
         found.append((mean, 2 * float(each.std()) / max(1, n) ** 0.5))
     (fake, fake_error), (real, real_error) = found
@@ -320,6 +347,104 @@ def _spectrum(tiles: Tiles) -> Matrix:
     waves = np.fft.fft2(pixels * window[None, :, :, None], axes=(1, 2))
     power = (waves.real**2 + waves.imag**2).mean(axis=(0, 3), dtype=np.float64)
     return cast("Matrix", power)
+
+
+_BLOCK = 8  # pixels of a side of the blocks whose cosine transform is taken
+
+
+def band_energies(tiles: Tiles) -> Samples:
+    """Log energy of each tile in the bands of the 8 x 8 cosine transform of its brightness, float32 (n, 63).
+
+    uint8 (n, h, w, c), h, w >= 8. A step of 8 bits is added, below which there is nothing to see.
+    """
+    n, height, width, _ = tiles.shape
+    high, wide = height // _BLOCK, width // _BLOCK
+    grey = tiles[:, : high * _BLOCK, : wide * _BLOCK].mean(axis=3, dtype=np.float32)
+    blocks = grey.reshape(n, high, _BLOCK, wide, _BLOCK)
+    at = np.arange(_BLOCK)
+    waves = np.cos(np.pi * at[:, None] * (2 * at + 1) / (2 * _BLOCK)).astype(np.float32) * (2 / _BLOCK) ** 0.5
+    waves[0] /= 2**0.5
+    energy = (np.einsum("ki,nhiwj,lj->nhwkl", waves, blocks, waves, optimize=True) ** 2).mean(axis=(1, 2))
+    return cast("Samples", np.log(energy.reshape(n, -1)[:, 1:] + 1).astype(np.float32))
+
+
+# --- quality --------------------------------------------------------------------------------------------
+
+
+def comparable(look: Look, other: Look) -> bool:
+    """Whether the samples of two frames are of one size and kind, so that a distance between them means something."""
+    return (
+        look.shape == other.shape
+        and look.side == other.side
+        and look.values.shape[1] == other.values.shape[1]
+    )
+
+
+def side_by_side(fakes: Look, reals: Look, *, textures: bool = True) -> tuple[Matrix, Matrix]:
+    """Features of two comparable frames for distances between them, float64 (n, d) and (m, d), n, m at most 96.
+
+    The user's; else pixels and band energies, each scaled so that two reals lie 1 apart in them. Pixels alone
+    hardly see texture: docs/samples.md has what each tells. textures: False leaves the bands out.
+    """
+    if fakes.embedded.size and reals.embedded.size:
+        kinds = [(fakes.embedded, reals.embedded)]
+    else:
+        kinds = [(fakes.values, reals.values), (fakes.bands, reals.bands)][: 2 if textures else 1]
+    scaled = []
+    for mine, theirs in kinds:
+        if theirs.size:
+            first, second = (one[_some(len(one), _COMPARED)].astype(np.float64) for one in (mine, theirs))
+            scale = max(float((2 * second.var(axis=0).sum()) ** 0.5), 1e-9)
+            scaled.append((first / scale, second / scale))
+    return np.concatenate([a for a, _ in scaled], axis=1), np.concatenate([b for _, b in scaled], axis=1)
+
+
+@lru_cache(maxsize=64)
+def distance_to_reals(fakes: Look, reals: Look, *, textures: bool = True) -> tuple[float, float]:
+    """Energy distance of two comparable frames, and its standard error. textures: whether bands count."""
+    return energy_distance(*side_by_side(fakes, reals, textures=textures))
+
+
+def distance_of_mean(reals: Look) -> float:
+    """The energy distance of one picture, the mean of the reals, to them: what knows no more than that. In pixels."""
+    _, theirs = side_by_side(reals, reals, textures=False)
+    mean = theirs.mean(axis=0, keepdims=True)
+    return energy_distance(mean.repeat(2, axis=0), theirs)[0]
+
+
+def precision(fakes: Look, reals: Look, nearest: int = 5) -> float:
+    """The share of fakes that lie no further from some real than its fifth neighbour among the reals does.
+
+    Each sample by itself counts: fakes all alike may have 1. Reals against reals have about 0.9.
+    Source: Kynkäänniemi et al. 2019, arXiv:1904.06991; valid for any features, Naeem et al. 2020, arXiv:2002.09797.
+    """
+    mine, theirs = side_by_side(fakes, reals)
+    radius = np.sort(_apart(theirs, theirs), axis=1)[:, min(nearest, len(theirs) - 1)]
+    return float((_apart(mine, theirs) <= radius).any(axis=1).mean())
+
+
+def energy_distance(fakes: Matrix, reals: Matrix) -> tuple[float, float]:
+    """Energy distance of two sets of features over the mean distance of two reals, and its standard error.
+
+    2 E|X - Y| - E|X - X'| - E|Y - Y'|, without bias: 0 in the mean where both are drawn alike, however few
+    they are, and above it else. The error is of first order (Hájek projection over samples).
+    fakes, reals: float64 (n, d), (m, d), n, m >= 2. Source: Székely and Rizzo 2013, J. Stat. Plan. Inference 143:1249.
+    """
+    cross, own, theirs = _apart(fakes, reals), _apart(fakes, fakes), _apart(reals, reals)
+    n, m = cross.shape
+    scale = float(theirs.sum()) / (m * (m - 1))
+    if scale <= 0:
+        return float("inf"), float("inf")
+    of_fakes = 2 * cross.mean(axis=1) - 2 * own.sum(axis=1) / (n - 1)
+    of_reals = 2 * cross.mean(axis=0) - 2 * theirs.sum(axis=1) / (m - 1)
+    value = 2 * float(cross.mean()) - float(own.sum()) / (n * (n - 1)) - scale
+    error = (float(of_fakes.var(ddof=1)) / n + float(of_reals.var(ddof=1)) / m) ** 0.5
+    return value / scale, error / scale
+
+
+def _apart(first: Matrix, second: Matrix) -> Matrix:
+    """Distances, float64 (n, m)."""
+    return cast("Matrix", np.sqrt(np.stack([((second - one) ** 2).sum(axis=1) for one in first])))
 
 
 # --- paths ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gandoctor.contents.pictures import Batch, Pixels, Unreadable, is_batch, read_batch, read_picture, size_of
+from gandoctor.interpret.embedding import Embedding, Failed
 from gandoctor.interpret.features import Look, look_at_points, look_at_tiles, same_tiles
 from gandoctor.interpret.tiles import Layout, cut, find_layout
 from gandoctor.run import ImageGrid, LogProblem
@@ -97,11 +98,15 @@ class Held:
 
 @dataclass(slots=True)
 class Opened:
-    """What was seen of frames so far, shared by every part of a run; None for one that could not be read."""
+    """What was seen of frames so far, shared by every part of a run; None for one that could not be read.
+
+    embedding: the user's features, until they fail.
+    """
 
     looks: dict[tuple[ImageGrid, ...], Look | None] = field(default_factory=dict)
     layouts: dict[tuple[str, tuple[int, int]], Layout | None] = field(default_factory=dict)
     problems: list[LogProblem] = field(default_factory=list)
+    embedding: Embedding | None = None
 
     def forget(self) -> None:
         """Give back the memory of what was seen; it can be opened again, and what was wrong stays said."""
@@ -189,13 +194,13 @@ class Stream:
     def _look(self, frame: Frame) -> Look | None:
         try:
             if is_batch(frame.pictures[0]):
-                return _look_at_batch(read_batch(frame.pictures[0]))
+                return self._look_at_batch(frame, read_batch(frame.pictures[0]))
             pictures = [read_picture(one).pixels for one in frame.pictures]
         except Unreadable as fault:
             self._problem(frame.file, fault.place, "unreadable-picture", fault.message)
             return None
         if len(pictures) >= _SINGLES and len({picture.shape for picture in pictures}) == 1:
-            return look_at_tiles(np.stack(pictures))
+            return self._tiles(frame, np.stack(pictures))
         first = pictures[0]
         if (
             int(first.max()) - int(first.min()) <= _ONE_COLOUR
@@ -204,7 +209,27 @@ class Stream:
         layout = self._layout(frame, first)
         if layout is None:
             return None
-        return look_at_tiles(cut(first, layout), layout.cols, resampled=layout.how == "figure")
+        return self._tiles(frame, cut(first, layout), layout.cols, resampled=layout.how == "figure")
+
+    def _look_at_batch(self, frame: Frame, batch: Batch) -> Look:
+        """What an array of samples shows."""
+        if not batch.is_images:
+            return look_at_points(batch.values)
+        good = np.logical_and.reduce(np.isfinite(batch.values), axis=(1, 2, 3))
+        cols = round(len(good) ** 0.5)
+        look = self._tiles(frame, batch.pixels(), cols if cols * cols == len(good) else 0)
+        return replace(look, not_finite=float(1 - good.mean()))
+
+    def _tiles(self, frame: Frame, tiles: Pixels, cols: int = 0, *, resampled: bool = False) -> Look:
+        """What tiles show; with the light features alone from where the user's fail."""
+        try:
+            return look_at_tiles(tiles, cols, resampled=resampled, embed=self.opened.embedding)
+        except Failed as fault:
+            self.opened.embedding = None
+            self._problem(
+                frame.file, "", "features-failed", f"{fault}; the light features are used from here on"
+            )
+            return look_at_tiles(tiles, cols, resampled=resampled)
 
     def _layout(self, frame: Frame, picture: Pixels) -> Layout | None:
         """The layout of the stream's frames of this size; found once, from a few of them."""
@@ -300,16 +325,6 @@ def frames_of(
         # Beside frames with steps, a picture without one is of no known time.
         streams = [one for one in streams if one.name not in lone]
     return Frames(tuple(sorted(streams, key=lambda one: (-len(one), one.name))))
-
-
-def _look_at_batch(batch: Batch) -> Look:
-    """What an array of samples shows."""
-    if not batch.is_images:
-        return look_at_points(batch.values)
-    good = np.logical_and.reduce(np.isfinite(batch.values), axis=(1, 2, 3))
-    cols = round(len(good) ** 0.5)
-    look = look_at_tiles(batch.pixels(), cols if cols * cols == len(good) else 0)
-    return replace(look, not_finite=float(1 - good.mean()))
 
 
 def _axis(

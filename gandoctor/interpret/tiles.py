@@ -423,7 +423,7 @@ def _by_figure(planes: Sequence[Pixels]) -> _Found | None:
             return None
         axes.append((bands[:, 0], int(lengths.min())))
     (tops, height), (lefts, width) = axes
-    if len(tops) * len(lefts) < 2:
+    if len(tops) * len(lefts) < _FEW:
         return None
     cells = [content[top : top + height, left : left + width].mean() for top in tops for left in lefts]
     if np.mean(np.array(cells) >= 0.5) < 0.5:  # curves on white are no samples
@@ -464,6 +464,9 @@ _SCALES = (1, 2, 4, 8)  # pixels: texture of a period that divides the scale lea
 _TEXTURE = 16  # pixels: up-sampling leaves patterns with periods up to here
 _ACROSS = 320  # pixels across the axis that are looked at
 _MOST = 32  # tiles along an axis of a picture that may be one
+_STRIP = (
+    4  # square tiles in a row that are a strip, and not by chance a picture as many times as wide as high
+)
 
 
 def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | None:
@@ -476,7 +479,11 @@ def _by_seams(images: Sequence[Pixels], lines: Sequence[_Lines]) -> _Found | Non
     found = [axis.decide() for axis in axes]
     for own in (0, 1):
         other = found[1 - own]
-        if found[own] is None and other is not None and len(other.starts) > 1:
+        if (
+            found[own] is None
+            and other is not None
+            and (len(other.starts) > 1 or axes[own].n >= _STRIP * other.length)
+        ):
             found[own] = axes[own].supports(other.length)
     high, wide = images[0].shape[:2]
     for own in (0, 1):  # one square picture, plain where it could be cut along this axis
@@ -575,6 +582,8 @@ class _SeamAxis:
             if not apart or (len(apart) > 1 and apart[1].effect > 0.85 * apart[0].effect):
                 return None
             best = apart[0]
+            if best.length <= _TEXTURE and self.n < 3 * best.length:
+                return None  # one seam in so small a picture is an edge in it
             clearer = any(one.length > _TEXTURE and one.effect > 1.2 * best.effect for one in sure)
             blocks = best.length <= _TEXTURE and any(  # the finer lines may be JPEG's blocks
                 one.length > best.length and one.effect > 0.8 * best.effect for one in sure
@@ -594,7 +603,10 @@ class _SeamAxis:
         own = next((one for one in self._seen if one.length == length), None)
         if own is not None:
             best = own.effect >= max(one.effect for one in self._seen if one.likely or one is own)
-            return self._tiles(length) if own.likely and best else None
+            lone = (
+                own.effect >= 1.5 and own.above >= 0.95 and own.foreign >= 0.75
+            )  # one seam has no more effect
+            return self._tiles(length) if (own.likely or lone) and best else None
         _, first = self._folded(length)
         cut = self._candidate(length, first) if length <= self.n // 2 else None
         return self._tiles(length, first) if cut is not None and cut.likely and cut.above >= 0.97 else None
@@ -650,7 +662,8 @@ class _SeamAxis:
         _, first, length = max(options)
         one = self._candidate(length, first)
         good = one.above >= 0.98 and one.rise >= 0.5 and one.effect >= 6 and one.foreign >= 0.75
-        return self._tiles(length, first) if good else None
+        tiles = self._tiles(length, first)
+        return tiles if good and len(tiles.starts) > 2 else None
 
     def _folded(self, length: int) -> tuple[float, int]:
         """Where tiles of this length must begin for their seams to stand out most: that effect, first row."""
@@ -751,6 +764,10 @@ def _meeting(ends: npt.NDArray[np.float32], begins: npt.NDArray[np.float32]) -> 
     unrelated = [
         np.abs(ends - np.roll(begins, shift, axis=0)[1:]).mean() for shift in range(1, min(count, 9))
     ]
+    if count == 2 and ends.shape[1] > 2:  # the only other end is the same tile's: what lies beside it, too
+        unrelated += [
+            np.abs(ends - np.roll(begins[1:], ends.shape[1] // part, axis=1)).mean() for part in (2, 3)
+        ]
     other = float(np.mean(unrelated))
     return met / max(other, 1e-6), other
 

@@ -14,6 +14,7 @@ from gandoctor.contents.histograms import Distributions
 from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
+from gandoctor.interpret.embedding import Embedding
 from gandoctor.interpret.families import RESOLUTION, Scale
 from gandoctor.interpret.frames import Frame, Frames, Held, Shows, Stream, frames_of
 from gandoctor.interpret.frames import Opened as OpenedGrids
@@ -619,10 +620,12 @@ def views_of(
     roles: Mapping[str, str] | None = None,
     family: str = "",
     facts: Mapping[str, FactValue] | None = None,
+    features: str = "",
 ) -> list[RunView]:
     """One view a pair of networks; one for the run where it has no pairs.
 
     roles: the user's word, tag or pattern with `*` → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
+    features: the user's embedding of samples, "module:callable".
     """
     given = named(roles or {}, run.tags)
     apart = {tag: role for tag, role in given.items() if tag not in run.series and tag in run.tags}
@@ -642,7 +645,18 @@ def views_of(
             series = WithNorms(series, norms, layers.series)
         roles_of_pair = {**mine, **norms}
         made.append(
-            RunView(run, pair, series, roles_of_pair, found, family, opened, layers, pair == pairs[0])
+            RunView(
+                run,
+                pair,
+                series,
+                roles_of_pair,
+                found,
+                family,
+                opened,
+                layers,
+                pair == pairs[0],
+                _opened=OpenedGrids(embedding=Embedding(features) if features else None),
+            )
         )
     return made
 

@@ -13,7 +13,7 @@ from gandoctor.judge.rules import Rule
 ORDER = (
     "GD701", "GD702", "GD703", "GD606", "GD602", "GD601", "GD604", "GD302", "GD105", "GD204", "GD201", "GD202",
     "GD203", "GD101", "GD401", "GD102", "GD402", "GD301", "GD603", "GD303", "GD605", "GD403", "GD404", "GD503",
-    "GD502", "GD501", "GD704", "GD104", "GD103", "GD504", "GD505",
+    "GD502", "GD501", "GD506", "GD704", "GD104", "GD103", "GD504", "GD505",
 )  # fmt: skip
 # Winning takes training: it cannot explain what the first logged point already shows.
 _OF_TRAINING = frozenset({"GD201", "GD202", "GD203"})

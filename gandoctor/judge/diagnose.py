@@ -19,6 +19,7 @@ from gandoctor.judge.diagnosis import Coverage, Diagnosis, Judged, Verdict
 from gandoctor.judge.prescription import facts_for, prescribe
 from gandoctor.judge.quality import outweighed
 from gandoctor.judge.rules import Rule, load_rules
+from gandoctor.judge.samples import samples_of
 from gandoctor.judge.snapshot import best_snapshot
 from gandoctor.run import Run, Unit
 from gandoctor.thresholds import limits, version
@@ -45,7 +46,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     """The diagnosis of one run. Pure: the same run and configuration give the same diagnosis."""
     config = config or Config()
     rules = load_rules(*config.rules)
-    views = views_of(run, roles=config.roles, family=config.family)
+    views = views_of(run, roles=config.roles, family=config.family, features=config.features)
     looked = _look(views, all_detectors(), config)
     judged = _judged(_weighed(_joined(looked.findings), views), views, config)
     chain = chain_of(judged, rules, min(view.span[0] for view in views))
@@ -56,6 +57,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     if verdict is Verdict.UNKNOWN:
         primary = None
     known_at = _known_at(primary, views, config)
+    samples = samples_of(views[0]) if views else None
     seen = [problem for view in views for problem in view.sample_problems]
     for view in views:
         view.forget_samples()
@@ -74,6 +76,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
         log_next=_log_next(coverage),
         thresholds_version=version(),
         baseline=nearest(facts_for(views[0])) if views else None,
+        samples=samples,
     )
 
 

@@ -94,12 +94,44 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Grids:
+    """The grids of one kind: "fixed-noise", "random-noise" or "interpolation".
+
+    every: steps from one frame to the next, None of fewer than two. wanted: steps that would date an illness
+    within a tenth of the run; dated: whether these frames do.
+    """
+
+    kind: str
+    frames: int
+    every: int | None
+    wanted: int
+    dated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The last samples of a run, by two scores: they can each be good and all alike.
+
+    quality: the share that lies as near to some real as its neighbours do, None without reals. variety: mean distance
+    of two samples over that of two reals, or without reals what varies over that in the run's best frame.
+    beside: "reals", "best-frame", "" without scores. stream, step: which samples.
+    """
+
+    quality: float | None
+    variety: float | None
+    beside: str
+    stream: str
+    step: int | None
+    grids: tuple[Grids, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Everything that a report may show of one run.
 
     views: one a pair of networks. findings: worst first. chain: (cause id, effect id).
     known_at_step: the earliest step at which the primary symptom could have been known.
-    log_next: at most three signals, the most telling first.
+    log_next: at most three signals, the most telling first. samples: None where there are no pictures.
     """
 
     run: Run
@@ -116,3 +148,4 @@ class Diagnosis:
     log_next: tuple[str, ...]
     thresholds_version: str
     baseline: Baseline | None = None
+    samples: Samples | None = None

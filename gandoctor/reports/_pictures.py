@@ -73,16 +73,17 @@ def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang:
     named = [[int(tile) - 1 for tile in one.split("=")] for one in tiles.split(",") if tiles]
     first = stream.frames[0]
     marked = [tile for tiles_alike in named for tile in tiles_alike]
+    layout: Layout | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
     for one in (first, frame) if first is not frame else (frame,):
-        layout = _layout(stream, one)
         pixels = _pixels(one)
         if pixels is None:
             continue
+        layout = _layout(stream, pixels)
         caption = f"{clean(one.file.name)} · {at_step(one.step, unit, lang)}"
         if layout is not None and layout.count > 1:
             caption += " · " + say("tiles", lang, rows=layout.rows, cols=layout.cols)
         yield _encoded(_framed(pixels, layout, marked if one is frame else []), caption)
-    layout, pixels = _layout(stream, frame), _pixels(frame)
     if layout is None or pixels is None:
         return
     cells = cut(pixels, layout)
@@ -92,11 +93,8 @@ def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang:
             yield _encoded(_sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
 
 
-def _layout(stream: Stream, frame: Frame) -> Layout | None:
-    """Where the frame's tiles are, as found when it was judged."""
-    pixels = _pixels(frame)
-    if pixels is None:
-        return None
+def _layout(stream: Stream, pixels: npt.NDArray[np.uint8]) -> Layout | None:
+    """Where a frame's tiles are, as found when it was judged."""
     return stream.opened.layouts.get((stream.name, (pixels.shape[0], pixels.shape[1])))
 
 

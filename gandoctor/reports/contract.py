@@ -197,6 +197,35 @@ class Baseline(Struct, frozen=True):
     departures: dict[str, Departure]
 
 
+class Grids(Struct, frozen=True):
+    """The sample grids of one kind. every: steps between frames; wanted: steps that would date an illness within a
+    tenth of the run; dated: whether these do. said: what there is, in words.
+    """
+
+    kind: Literal["fixed-noise", "random-noise", "interpolation"]
+    frames: int
+    every: int | None
+    wanted: int
+    dated: bool
+    said: str
+
+
+class Samples(Struct, frozen=True):
+    """The last samples, by two scores apart. quality: share of samples as near to the reals as these are to each
+    other, null without reals. variety: distance of two samples over that of two reals, or over the best frame's.
+    said: both as a sentence, "" without them. advice: which interval of grids would do, "" where all kinds have it.
+    """
+
+    quality: float | None
+    variety: float | None
+    beside: Literal["reals", "best-frame", ""]
+    stream: str
+    step: int | None
+    said: str
+    grids: tuple[Grids, ...]
+    advice: str
+
+
 class Run(Struct, frozen=True):
     """One run. steps: first and last step of its log, in `unit`."""
 
@@ -215,6 +244,7 @@ class Run(Struct, frozen=True):
     roles: dict[str, str]
     coverage: tuple[Coverage, ...]
     log_next: tuple[LogNext, ...]
+    samples: Samples | None
     prescription: tuple[Remedy, ...]
     best_snapshot: Snapshot | None
     known_at_step: int | None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msgspec import UNSET
 
@@ -20,7 +20,17 @@ from gandoctor.reports.texts import encodable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gandoctor.judge.diagnosis import Baseline, Change, Coverage, Diagnosis, Judged, Remedy, Snapshot
+    from gandoctor.judge.diagnosis import (
+        Baseline,
+        Change,
+        Coverage,
+        Diagnosis,
+        Grids,
+        Judged,
+        Remedy,
+        Samples,
+        Snapshot,
+    )
     from gandoctor.run import Scalar
 
 Rules = Mapping[str, Rule]
@@ -64,6 +74,7 @@ def run_rows(diagnosis: Diagnosis, lang: str, rules: Rules) -> contract.Run:
         roles={encodable(tag): str(role) for tag, role in _roles(diagnosis).items()},
         coverage=tuple(_coverage(line, lang, rules) for line in diagnosis.coverage),
         log_next=tuple(_log_next(name, lang) for name in diagnosis.log_next),
+        samples=None if diagnosis.samples is None else _samples(diagnosis.samples, unit_of(diagnosis), lang),
         prescription=tuple(_remedy(one, lang, rules) for one in diagnosis.prescription),
         best_snapshot=None if diagnosis.best_snapshot is None else _snapshot(diagnosis.best_snapshot),
         known_at_step=diagnosis.known_at_step,
@@ -190,6 +201,48 @@ def _log_next(name: str, lang: str) -> contract.LogNext:
     if logged is None:
         return contract.LogNext(name, name.replace("-", " "), "")
     return contract.LogNext(name, logged.what.pick(lang), logged.how.pick(lang))
+
+
+def _samples(one: Samples, unit: str, lang: str) -> contract.Samples:
+    said = ""
+    variety, text = _finite(one.variety)
+    if one.step is not None and one.variety is not None:
+        where = f"{encodable(one.stream)}, {texts.at_step(one.step, unit, lang)}"
+        quality = f"{one.quality:.2f}" if one.quality is not None else "–"
+        value = f"{one.variety:.2f}" if text is UNSET else str(text)
+        said = texts.say(f"samples-{one.beside}", lang, quality=quality, variety=value, where=where)
+    return contract.Samples(
+        quality=one.quality,
+        variety=cast(float | None, variety),
+        beside=cast(Literal["reals", "best-frame", ""], one.beside),
+        stream=encodable(one.stream),
+        step=one.step,
+        said=said,
+        grids=tuple(_grids(grids, unit, lang) for grids in one.grids),
+        advice=""
+        if all(grids.dated for grids in one.grids)
+        else texts.say("grids-advice", lang, wanted=_steps(one.grids[0].wanted, unit, lang)),
+    )
+
+
+def _grids(one: Grids, unit: str, lang: str) -> contract.Grids:
+    every = texts.say("grids-every", lang, steps=_steps(one.every, unit, lang)) if one.every else ""
+    counted = texts.say("grids-frames" if one.frames else "grids-none", lang, count=f"{one.frames:,}") + every
+    said = texts.say("labelled", lang, label=texts.say(f"grids-{one.kind}", lang), text=counted)
+    return contract.Grids(
+        cast(Literal["fixed-noise", "random-noise", "interpolation"], one.kind),
+        one.frames, one.every, one.wanted, one.dated, said,
+    )  # fmt: skip
+
+
+def _steps(count: int, unit: str, lang: str) -> str:
+    """So many steps, in words: "500 steps", "epoch", "5 kimg"."""
+    word = texts.unit_word(unit, lang)
+    if lang == "zh":
+        return f"{count:,} {word}"
+    if unit != "kimg" and count != 1:
+        word += "s"
+    return word if count == 1 else f"{count:,} {word}"
 
 
 def _remedy(remedy: Remedy, lang: str, rules: Rules) -> contract.Remedy:

@@ -201,7 +201,7 @@ def value(one: contract.Scalar, text: str = "") -> str:
 
 
 def _rest(run: contract.Run, lang: str) -> Iterable[Line]:
-    """The snapshot to keep, what was not seen, and what could not be read."""
+    """The snapshot to keep, what was not seen, the samples, and what could not be read."""
     if run.best_snapshot is not None:
         yield say("keep", lang), Text(snapshot_line(run.best_snapshot, run, lang))
     missing = sum(line.state != "examined" for line in run.coverage)
@@ -212,6 +212,11 @@ def _rest(run: contract.Run, lang: str) -> Iterable[Line]:
     for signal in run.log_next:
         how = say("labelled", lang, label=signal.what, text=signal.how) if signal.how else signal.what
         yield "", Text("• " + how)
+    if run.samples is not None:
+        few = [grids.said for grids in run.samples.grids if not grids.dated]
+        said = [run.samples.said, texts.listed([*few, run.samples.advice], lang) if few else ""]
+        for place, text in enumerate(filter(None, said)):
+            yield say("samples", lang) if place == 0 else "", Text(clean(text))
     if run.problems:
         yield say("reading", lang), Text(_problem_line(run, lang))
 

@@ -57,6 +57,11 @@ def clauses(said: list[str], lang: str) -> str:
     return ("，" if lang == "zh" else ", ").join(said)
 
 
+def listed(said: list[str], lang: str) -> str:
+    """Clauses that hold commas themselves, one after another."""
+    return ("；" if lang == "zh" else "; ").join(said)
+
+
 def sentences(said: list[str], lang: str) -> str:
     """Sentences one after another; Chinese has no space between them."""
     return ("" if lang == "zh" else " ").join(said)

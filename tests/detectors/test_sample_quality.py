@@ -15,12 +15,13 @@ from gandoctor.detectors.sample_quality import (
     reals_of_another_range,
     samples_not_finite,
     strips_that_jump,
+    tiles_clipped,
     tiles_of_one_colour,
 )
 from gandoctor.findings import Severity
 from gandoctor.run import Run
 from tests.bench.grids import Pixels, digits, shapes, texture
-from tests.bench.samples import uneven
+from tests.bench.samples import clipped, uneven
 from tests.drawn import between, drawn, faces, ring, scenes
 from tests.runs import hears, one_finding, refusal
 
@@ -68,6 +69,7 @@ FIRES: dict[str, Run] = {
     "lattice_of_up_sampling": drawn({"random": [woven(i) for i in range(3)]}),
     "pixels_of_noise": drawn({"random": [rough(i) for i in range(3)]}),
     "tiles_of_one_colour": drawn({"random": [scenes(0), BLACK, BLACK]}),
+    "tiles_clipped": drawn({"random": [clipped(faces(i), 3, RANDOM) for i in range(3)], "reals": [faces(9)]}),
     "strips_that_jump": drawn(
         {"interpolation": [strips([0, 0, 0.03, 0.05, 0.95, 0.97, 1, 1]) for _ in range(2)]}
     ),
@@ -78,6 +80,12 @@ SILENT: dict[str, Run] = {
     "lattice_of_up_sampling": drawn({"random": [jpeg(scenes(i), 40) for i in range(3)]}),
     "pixels_of_noise": drawn({"random": [rough(0), rough(1), scenes(0), scenes(1)]}),  # G begins with noise
     "tiles_of_one_colour": drawn({"random": [np.concatenate([scenes(i, 30), BLACK[:6]]) for i in range(3)]}),
+    "tiles_clipped": drawn(  # most of a digit is black by nature
+        {
+            "random": [digits(np.random.default_rng(i), 36, 32, 32) for i in range(3)],
+            "reals": [digits(np.random.default_rng(9), 36, 32, 32)],
+        }
+    ),
     "strips_that_jump": drawn({"interpolation": [strips(EVEN), strips(EVEN, 1)]}),
     "reals_of_another_range": drawn({"random": [scenes(i) for i in range(3)], "reals": [scenes(9)]}),
 }
@@ -148,6 +156,14 @@ def test_black_to_the_end_is_an_error() -> None:
     assert finding.severity is Severity.ERROR
     assert finding.overwhelming
     assert blank(drawn({"random": [BLACK, BLACK, scenes(0), scenes(1)]})) == []
+
+
+def test_clipping_is_told_by_the_reals() -> None:
+    finding = one_finding(hears(tiles_clipped)(FIRES["tiles_clipped"]))
+    assert finding.severity is Severity.WARNING
+    assert 0.2 < finding.evidence[0].value < finding.params["share"] <= 1
+    mild = drawn({"random": [clipped(faces(i), 0.2, RANDOM) for i in range(3)], "reals": [faces(9)]})
+    assert hears(tiles_clipped)(mild) == []
 
 
 def test_points_at_the_corners_of_a_tanh() -> None:

@@ -209,7 +209,7 @@ def test_coverage_has_one_line_a_code_and_says_what_hinders() -> None:
     said = states(diagnosis)
     assert said["GD201"] == (State.EXAMINED, "")
     assert said["GD301"] == (State.NOT_EXAMINABLE, "missing-signal")
-    assert said["GD506"] == (State.NOT_EXAMINABLE, "no-detector")
+    assert said["GD506"] == (State.NOT_EXAMINABLE, "missing-signal")
 
 
 def test_silence_of_detectors_that_cannot_look_is_no_health() -> None:

@@ -52,7 +52,7 @@ def test_the_fields_of_the_contract_stand_there_by_name_and_in_order() -> None:
     run = run_of(samples.failing())
     named = (
         "path name verdict unit steps examined primary findings chain pairs loss_family facts roles coverage "
-        "log_next prescription best_snapshot known_at_step baseline problems"
+        "log_next samples prescription best_snapshot known_at_step baseline problems"
     )
     assert list(run) == named.split()
     primary = "id code slug title severity confidence confidence_source onset_step onset_fraction message"
