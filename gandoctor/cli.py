@@ -343,6 +343,62 @@ def train(folder: str | None, list_faults: bool, **options: Any) -> int:
     return OK
 
 
+@main.group()
+def lab() -> None:
+    """Studies on the small GANs of `train`: how often is the diagnosis right? (needs torch)"""
+
+
+@lab.command()
+@click.argument("study", type=click.Path(file_okay=False))
+@click.option("--runs", type=click.IntRange(1), default=2_400, show_default=True, help="How many to train.")
+@click.option("--seed", type=click.IntRange(0), default=5_000, show_default=True, help="Of the first run.")
+@click.option(
+    "--side", type=click.IntRange(1), default=8, show_default=True, help="Seeds of a configuration."
+)
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run, to try it out.")
+@_JOBS
+@click.option(
+    "--scheduler", default="", metavar="ADDRESS", help="A Dask scheduler, in place of local processes."
+)
+@click.option("--keep", is_flag=True, help="Keep the runs, in STUDY/runs: 1 to 4 MB each.")
+@click.option("--resume", is_flag=True, help="Go on with the study that is there.")
+@click.option("--again", is_flag=True, help="Diagnose the runs that were kept anew, without training.")
+def detect(study: str, **options: Any) -> int:
+    """Train runs of measured truth, diagnose each in every logging style; STUDY gets the table of all.
+
+    A study that was stopped, or killed, goes on with --resume; nothing is trained twice.
+    """
+    from gandoctor.lab.command import detect as run
+
+    table = run(Path(study), **options)
+    _say(f"the table: {table}\nnow: gandoctor lab report {shlex.quote(study)}")
+    return OK
+
+
+@lab.command()
+@click.argument("table", type=click.Path(exists=True))
+@click.option("--write", type=click.Path(file_okay=False), help="A folder for the table and the figures.")
+def report(table: str, write: str | None) -> int:
+    """Make every figure of a detection study anew from its TABLE, or from the study's folder."""
+    from gandoctor.lab.command import report as figures
+
+    click.echo(figures(Path(table), Path(write) if write else None), nl=False)
+    return OK
+
+
+@lab.command()
+@click.argument("table", type=click.Path(exists=True))
+@click.option(
+    "-o", "target", type=click.Path(dir_okay=False), help="The file to write [rules/calibration.toml]."
+)
+def calibrate(table: str, target: str | None) -> int:
+    """Fit the confidences on the part *fit* of a study's TABLE."""
+    from gandoctor.lab.command import calibrate as fit
+
+    _say(f"written: {fit(Path(table), Path(target) if target else None)}")
+    return OK
+
+
 # --- from options to diagnoses ---------------------------------------------------------------------------
 
 

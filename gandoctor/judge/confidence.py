@@ -56,9 +56,7 @@ def features(finding: Finding, family_confidence: float) -> tuple[str, ...]:
     return tuple(name for name in FEATURES if has[name])
 
 
-def probability(
-    table: Mapping[str, Any], severity: str, given: Iterable[str], offset: float = 0.0
-) -> float:
+def probability(table: Mapping[str, Any], severity: str, given: Iterable[str], offset: float = 0.0) -> float:
     """What a table makes of a severity and features: a logistic model; offset: of the code, in log-odds."""
     base = float(table["severity"][severity])
     odds = math.log(base / (1 - base)) + offset + sum(table["evidence"][name] for name in given)

@@ -46,7 +46,9 @@ def fit(rows: Sequence[Row]) -> dict[str, Any]:
     """The table [lab] from the primaries among `rows`. Raises UserError if they are too few."""
     used = [row for row in judged(rows) if row["severity"] != "info"]
     if len(used) < FEWEST:
-        raise UserError(f"{len(used)} primaries to fit a confidence on", hint=f"it takes {FEWEST}: a larger study")
+        raise UserError(
+            f"{len(used)} primaries to fit a confidence on", hint=f"it takes {FEWEST}: a larger study"
+        )
     seen = Counter(row["primary"] for row in used)
     codes = sorted(code for code, times in seen.items() if times >= FEWEST_OF_A_CODE)
     x = np.array([

@@ -73,7 +73,9 @@ def calibration_error(confidence: Array, right: Array, bins: int = 5) -> float:
     confidence, right: float64 (n,), n > 0. Source: Naeini et al. 2015, AAAI; equal mass: Nixon et al. 2019,
     arXiv:1904.01685.
     """
-    gaps = (len(part) * abs(right[part].mean() - confidence[part].mean()) for part in bins_of(confidence, bins))
+    gaps = (
+        len(part) * abs(right[part].mean() - confidence[part].mean()) for part in bins_of(confidence, bins)
+    )
     return float(sum(gaps) / len(right))
 
 

@@ -1,9 +1,9 @@
 """The detection study: many configurations, in parallel, resumable after a kill at any moment.
 
-    STUDY/study.json          what was asked for
-    STUDY/rows/ID.json        the rows of a finished configuration, renamed into place once they are on the disk
-    STUDY/runs/ID/            its runs: while it trains, and after it if they are kept
-    STUDY/detect.csv.xz       the table of all rows
+STUDY/study.json          what was asked for
+STUDY/rows/ID.json        the rows of a finished configuration, renamed into place once they are on the disk
+STUDY/runs/ID/            its runs: while it trains, and after it if they are kept
+STUDY/detect.csv.xz       the table of all rows
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def detect(
     full: what is done stays.
     """
     if not scheduler and find_spec("torch") is None:
-        raise UserError("the lab needs PyTorch, which is not installed", hint="pip install 'gandoctor[torch]'")
+        raise UserError(
+            "the lab needs PyTorch, which is not installed", hint="pip install 'gandoctor[torch]'"
+        )
     _open_study(study, plan, resume or again)
     if again:
         _forget_rows(study)
@@ -97,7 +99,9 @@ def _open_study(study: Path, plan: Plan, resume: bool) -> None:
         there = _plan_of(path)
         if there != asked:
             told = ", ".join(f"{key} {there.get(key)}" for key in asked if there.get(key) != asked[key])
-            raise UserError(f"another study is there: {told}", where=str(study), hint="choose a folder of its own")
+            raise UserError(
+                f"another study is there: {told}", where=str(study), hint="choose a folder of its own"
+            )
         if not resume:
             raise UserError("a study is there already", where=str(study), hint="--resume goes on with it")
         return

@@ -122,14 +122,16 @@ def _kept(folders: Sequence[Path]) -> list[Mapping[str, Any]] | None:
         return None
 
 
-def _rows_of_run(
-    config: TrainConfig, truth: Mapping[str, Any], folder: Path, seconds: float
-) -> list[Row]:
+def _rows_of_run(config: TrainConfig, truth: Mapping[str, Any], folder: Path, seconds: float) -> list[Row]:
     """A row a style of one run."""
     from gandoctor.trainer.logs import TAGS
 
     runs = load_all(folder)
-    about = _truth_columns(config, truth) | {"seed": config.seed, "seconds": round(seconds, 2), "runs": len(runs)}
+    about = _truth_columns(config, truth) | {
+        "seed": config.seed,
+        "seconds": round(seconds, 2),
+        "runs": len(runs),
+    }
     rows = []
     for style in STYLES:
         row = about | _acceptable(config, truth, style) | {"style": style.name}
@@ -160,7 +162,9 @@ def _truth_columns(config: TrainConfig, truth: Mapping[str, Any]) -> Row:
         for name, state in (("true", TRUE), ("grey", GREY), ("false", FALSE))
     }
     row["onsets"] = " ".join(
-        f"{code}:{it.onset}" for code, it in sorted(states.items()) if it.state == TRUE and it.onset is not None
+        f"{code}:{it.onset}"
+        for code, it in sorted(states.items())
+        if it.state == TRUE and it.onset is not None
     )
     late = {name: truth["late"].get(name) for name in LATE}
     row |= {name: "" if value is None else round(value, 3) for name, value in late.items()}
