@@ -345,7 +345,7 @@ def train(folder: str | None, list_faults: bool, **options: Any) -> int:
 
 @main.group()
 def lab() -> None:
-    """Studies on the small GANs of `train`: how often is the diagnosis right? (needs torch)"""
+    """Measure on small GANs how often the diagnosis is right (needs torch)."""
 
 
 @lab.command()

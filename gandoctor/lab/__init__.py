@@ -1,4 +1,4 @@
-"""Studies on the reference trainer, whose truth is measured: how often is the diagnosis right?
+"""Studies on the reference trainer, whose truth is measured: how often the diagnosis is right.
 
 `design` draws what to train, `work` trains and diagnoses one configuration, `study` runs many of them in
 parallel and survives a kill, `table` is what comes out, `scores`, `statistics`, `peers` and `report` are made

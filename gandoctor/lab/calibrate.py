@@ -44,7 +44,7 @@ def right(row: Row) -> bool:
 
 def fit(rows: Sequence[Row]) -> dict[str, Any]:
     """The table [lab] from the primaries among `rows`. Raises UserError if they are too few."""
-    used = [row for row in judged(rows) if row["severity"] != "info"]
+    used = judged(rows)
     if len(used) < FEWEST:
         raise UserError(
             f"{len(used)} primaries to fit a confidence on", hint=f"it takes {FEWEST}: a larger study"

@@ -15,6 +15,7 @@ from gandoctor.lab.peers import RULES
 from gandoctor.lab.statistics import (
     Array,
     alarm_threshold,
+    bins_of,
     brier,
     calibration_error,
     calibration_interval,
@@ -231,11 +232,10 @@ def _confusion(test: Sequence[Row]) -> list[str]:
 
 def _confidence(rows: Sequence[Row]) -> list[str]:
     """As printed, and as a model that is fitted on *fit* would have it."""
-    try:
-        lab = calibrate.fit([row for row in rows if row["part"] == "fit"])
-    except UserError as few:
-        lab, told = None, str(few)
-    else:
+    fit = [row for row in rows if row["part"] == "fit"]
+    lab, told = None, f"it takes {calibrate.FEWEST} primaries in *fit*, there are {len(judged(fit))}"
+    if len(judged(fit)) >= calibrate.FEWEST:
+        lab = calibrate.fit(fit)
         told = f"fitted on {lab['primaries']} primaries of {lab['configurations']} configurations"
     test = judged([row for row in rows if row["part"] == "test"])
     lines = []
@@ -252,7 +252,11 @@ def _confidence(rows: Sequence[Row]) -> list[str]:
         "logged", "confidence", "n", "mean", "right", "ECE (95%)", "ECE of a perfect one at this n (95%)",
         "Brier", "slope", "five bins: confidence → right",
     )  # fmt: skip
-    return [f"Printed: as the diagnosis gave it. Fitted: {told}, never on these.", "", *_table(head, lines)]
+    return [
+        f"Printed: as the diagnosis gave it. Fitted: {told}, none of them these.",
+        "",
+        *_table(head, lines),
+    ]
 
 
 def _printed(rows: Sequence[Row]) -> Array:
@@ -260,8 +264,6 @@ def _printed(rows: Sequence[Row]) -> Array:
 
 
 def _calibration(confidence: Array, truth: Array, clusters: Sequence[str]) -> tuple[object, ...]:
-    from gandoctor.lab.statistics import bins_of
-
     low, high = calibration_interval(confidence, truth, clusters)
     mean, band = perfect_calibration(confidence)
     bins = ", ".join(
@@ -276,7 +278,7 @@ def _calibration(confidence: Array, truth: Array, clusters: Sequence[str]) -> tu
     )  # fmt: skip
 
 
-def scores_of(row: Row, codes: Iterable[str] = ()) -> dict[str, float]:
+def scores_of(row: Row) -> dict[str, float]:
     """The score of each code that was examined."""
     given = {code: float(value) for code, value in (one.split(":") for one in row["scores"].split())}
     return {code: given.get(code, 0.0) for code in row["examined"].split()}
@@ -342,14 +344,16 @@ def _peers(test: Sequence[Row]) -> list[str]:
     mine = _of(test, PEER_STYLE)
     healthy, ill = [row for row in mine if clean(row)], [row for row in mine if row["outcome"] == ILL]
 
-    def named(row: Row, rule: str = "") -> str:
+    def named(row: Row) -> str:
         fired = row["peers"].split()
-        return RULES[fired[0]] if fired and not rule else ""
+        return RULES[fired[0]] if fired else ""
+
+    def fires(rule: str) -> Callable[[Row], bool]:
+        return lambda row: rule in row["peers"].split()
 
     lines: list[tuple[str, ...]] = []
     for rule in RULES:
-        fires = lambda row, rule=rule: rule in row["peers"].split()  # noqa: E731
-        lines.append((rule, RULES[rule], share(healthy, fires), share(ill, fires), ""))
+        lines.append((rule, RULES[rule], share(healthy, fires(rule)), share(ill, fires(rule)), ""))
     visible = [row for row in ill if row["visible"] == "1"]
     lines.append((
         "any of them", "the first", share(healthy, lambda row: bool(row["peers"])),

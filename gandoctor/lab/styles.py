@@ -66,8 +66,8 @@ TAG_STYLES: dict[str, dict[str, str]] = {
 
 def as_logged(config: TrainConfig, style: Style) -> TrainConfig:
     """The configuration as if the run had logged in this style."""
-    files = {} if style.files else {"images": 0, "checkpoints": 0}
-    return replace(config, log=replace(config.log, level=style.level, **files))
+    log = replace(config.log, level=style.level)
+    return replace(config, log=log if style.files else replace(log, images=0, checkpoints=0))
 
 
 def restricted(run: Run, config: TrainConfig, style: Style, levels: Mapping[str, Sequence[str]]) -> Run:

@@ -64,7 +64,7 @@ def rows_of(configuration: Configuration, part: str, folder: Path | None, keep: 
     place = tempfile.TemporaryDirectory() if folder is None else nullcontext(str(folder))
     with place as root:
         try:
-            truths, seconds = _train(configuration, Path(root))
+            truths, seconds = train(configuration.runs, Path(root))
             rows = [
                 common | row
                 for number, (config, truth) in enumerate(zip(configuration.runs, truths, strict=True))
@@ -100,16 +100,19 @@ def _told(fault: Exception) -> str:
     return f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"[:300]
 
 
-def _train(configuration: Configuration, root: Path) -> tuple[list[Mapping[str, Any]], float]:
-    """The measured truths of a configuration's runs, and the seconds that training took."""
-    folders = [root / f"run{number}" for number in range(len(configuration.runs))]
+def train(configs: Sequence[TrainConfig], root: Path) -> tuple[list[Mapping[str, Any]], float]:
+    """Train runs side by side into root/run0, root/run1, …, unless they lie there already.
+
+    Returns their measured truths, as in truth.json, and the seconds that training took.
+    """
+    folders = [root / f"run{number}" for number in range(len(configs))]
     truths = _kept(folders)
     if truths is None:
         from gandoctor.trainer import train_many
 
         shutil.rmtree(root, ignore_errors=True)  # what a kill left half done
         root.mkdir(parents=True, exist_ok=True)
-        train_many(configuration.runs, folders)
+        train_many(configs, folders)
         truths = _kept(folders) or []
     return truths, max((float(truth["seconds"]) for truth in truths), default=0.0)
 
