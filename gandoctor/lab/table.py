@@ -15,7 +15,7 @@ Row: TypeAlias = dict[str, Any]
 
 # Lists of codes are separated by spaces. onsets: code:step. findings: code:severity:onset step. scores:
 # code:factor (`scores.py`), where it is not 0. features: of the primary (`judge/confidence.py`). seconds:
-# of training, this run's share. "" where it does not apply.
+# of processor time to train, this run's share. "" where it does not apply.
 COLUMNS = (
     "configuration", "part", "held", "kind", "family", "data", "fault", "dose", "seed", "steps",
     "tags", "format", "points", "config", "style",

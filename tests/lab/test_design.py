@@ -47,7 +47,9 @@ def test_runs_of_a_configuration_differ_in_their_seed_only(study: list) -> None:
         assert len({repr(replace(run, seed=0)) for run in one.runs}) == 1
 
 
-def test_half_of_the_configurations_are_healthy_and_every_fault_family_and_data_set_is_drawn(study: list) -> None:  # type: ignore[type-arg]
+def test_half_of_the_configurations_are_healthy_and_every_fault_family_and_data_set_is_drawn(
+    study: list,
+) -> None:  # type: ignore[type-arg]
     kinds = Counter(one.kind for one in study)
     assert kinds["healthy"] + kinds["varied"] + kinds["near"] == len(study) // 2
     assert min(kinds.values()) > 5
@@ -65,7 +67,10 @@ def test_what_is_held_out_is_in_no_part(study: list) -> None:  # type: ignore[ty
     for one in study:
         run = one.runs[0]
         held = (
-            run.fault in HELD_FAULTS or run.family == HELD_FAMILY or run.data == HELD_DATA or one.tags == HELD_TAGS
+            run.fault in HELD_FAULTS
+            or run.family == HELD_FAMILY
+            or run.data == HELD_DATA
+            or one.tags == HELD_TAGS
         )
         assert (parts[one.id] == "held-out") == held
     assert HELD_FAULTS < set(FAULTS)

@@ -32,7 +32,9 @@ def test_stricter_means_harder_to_pass() -> None:
     assert "GD204.blind" not in scaled("GD204", 2.0)
 
 
-@pytest.mark.parametrize("name", ["d-wins", "healthy-ns", "hopping-collapse", "lr-too-high", "healthy-wgan-gp"])
+@pytest.mark.parametrize(
+    "name", ["d-wins", "healthy-ns", "hopping-collapse", "lr-too-high", "healthy-wgan-gp"]
+)
 def test_a_score_of_one_is_what_fires_today(name: str) -> None:
     diagnosis = diagnose(FIXTURES / name)
     examined = [line.code for line in diagnosis.coverage if line.state is State.EXAMINED]
