@@ -218,14 +218,20 @@ def _until_broken(
                     rows = future.result()
                 except BrokenProcessPool:
                     lost.append(one)
-                else:
-                    _finish(study, one, rows, tell)
+                    continue
+                except Exception as fault:  # a cluster that gives up on its worker
+                    if isinstance(fault, OSError) and fault.errno in FULL:
+                        raise
+                    rows = failed(one, one.part(plan.seed), f"{type(fault).__name__}: {fault}")
+                _finish(study, one, rows, tell)
     except BaseException:  # a full disk, or the user: what is in hand is given up
-        pool.shutdown(wait=False, cancel_futures=True)
+        for future in in_hand:
+            future.cancel()
+        pool.shutdown(wait=False)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
         raise
-    pool.shutdown(wait=True, cancel_futures=True)
+    pool.shutdown(wait=True)
     for future, one in in_hand.items():  # what came to its end before the pool broke
         if future.cancelled() or future.exception() is not None:
             lost.append(one)

@@ -8,7 +8,7 @@ import pytest
 from gandoctor.errors import UserError
 from gandoctor.lab import command
 from gandoctor.lab.report import Ranks, clean, report, scores_of
-from gandoctor.lab.table import read_table, write_table
+from gandoctor.lab.table import Row, read_table, write_table
 from tests.lab.rows import healthy, in_every_style, row
 
 
@@ -58,7 +58,7 @@ def test_onset_errors_are_shares_of_the_run() -> None:
 
 
 def test_the_promise_needs_enough_healthy_configurations() -> None:
-    def study(n: int) -> list:  # type: ignore[type-arg]
+    def study(n: int) -> list[Row]:
         rows = [
             healthy(part="fit", configuration=f"f{i}", scores="GD201:0.5" if i % 2 else "") for i in range(10)
         ]
@@ -114,7 +114,7 @@ def test_a_table_survives_writing_and_the_same_rows_give_the_same_bytes(tmp_path
 def test_what_is_no_table_is_said(tmp_path: Path, data: bytes) -> None:
     for name in ("x.csv", "x.csv.xz"):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(UserError, match="cannot be read|no table of a study"):
+        with pytest.raises(UserError, match=r"cannot be read|no table of a study"):
             read_table(tmp_path / name)
     with pytest.raises(UserError, match="no table of a study is there"):
         command.report(tmp_path, None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_a_row_a_run_and_style(whole: Path) -> None:
         assert not set(row["true"].split()) & set(row["false"].split())
     first = rows[: len(STYLES)]
     examined = [set(row["examined"].split()) for row in first]
-    assert all(poor <= rich for poor, rich in zip(examined, examined[1:], strict=False))
+    assert all(poor <= rich for poor, rich in pairwise(examined))
     assert (whole / "runs" / first[0]["configuration"] / "run1" / "truth.json").is_file()
 
 
@@ -183,6 +184,6 @@ def vars_of(plan: Plan) -> dict[str, Any]:
 
 def test_a_cluster_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match="needs dask.distributed") as told:
+    with pytest.raises(UserError, match=r"needs dask\.distributed") as told:
         detect(tmp_path / "study", PLAN, scheduler="tcp://127.0.0.1:1")
     assert told.value.hint == "pip install distributed"
