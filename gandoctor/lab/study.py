@@ -8,6 +8,7 @@ STUDY/detect.csv.xz       the table of all rows
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -70,19 +71,21 @@ def detect(
         raise UserError(
             "the lab needs PyTorch, which is not installed", hint="pip install 'gandoctor[torch]'"
         )
-    _open_study(study, plan, resume or again)
+    configurations = plan.configurations()
+    _open_study(study, plan, configurations, resume or again)
     if again:
         _forget_rows(study)
+        configurations = [one for one in configurations if (study / RUNS / one.id).is_dir()]
         keep = True
     done = finished(study)
-    waiting = [one for one in plan.configurations() if one.id not in done]
+    waiting = [one for one in configurations if one.id not in done]
     try:
         with _progress(len(done), len(done) + len(waiting)) as tell:
             if scheduler:
                 _on_cluster(scheduler, study, plan, waiting, keep, tell)
             else:
                 _on_processes(jobs, study, plan, waiting, keep, tell)
-        return collect(study, plan)
+        return _collect(study, configurations)
     except OSError as fault:
         if fault.errno not in FULL:
             raise
@@ -92,8 +95,9 @@ def detect(
         ) from fault  # fmt: skip
 
 
-def _open_study(study: Path, plan: Plan, resume: bool) -> None:
-    asked = {"gandoctor": __version__, **asdict(plan)}
+def _open_study(study: Path, plan: Plan, configurations: Sequence[Configuration], resume: bool) -> None:
+    drawn = hashlib.sha256(" ".join(one.id for one in configurations).encode()).hexdigest()[:16]
+    asked = {"gandoctor": __version__, **asdict(plan), "drawn": drawn}
     path = study / PLAN
     if path.is_file():
         there = _plan_of(path)
@@ -130,10 +134,10 @@ def finished(study: Path) -> set[str]:
     return {path.stem for path in (study / ROWS).glob("*.json")}
 
 
-def collect(study: Path, plan: Plan) -> Path:
+def _collect(study: Path, configurations: Sequence[Configuration]) -> Path:
     """Write the table of what is done, in the order of the plan, and return its path."""
     rows: list[Row] = []
-    for one in plan.configurations():
+    for one in configurations:
         path = study / ROWS / f"{one.id}.json"
         if path.is_file():
             rows += json.loads(path.read_text(encoding="utf-8"))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gandoctor.run import Run
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a full disk: no fault of the configuration
+ROOM = 2**20  # bytes: with less, a fault is the disk's
 LATE = ("cov", "q", "top", "div", "flow", "auc")
 
 
@@ -73,6 +74,8 @@ def rows_of(configuration: Configuration, part: str, folder: Path | None, keep: 
         except Exception as fault:
             if isinstance(fault, OSError) and fault.errno in FULL:
                 raise
+            if shutil.disk_usage(Path(root).parent).free < ROOM:  # torch and tensorboard word it otherwise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), root) from fault
             rows = [common | {"seed": configuration.runs[0].seed, "error": _told(fault)}]
         if folder is not None and not keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,14 +172,17 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         detect(tmp_path / "study", PLAN)
 
 
-def test_nothing_kept_cannot_be_diagnosed_again(tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text(json.dumps({"gandoctor": studies.__version__, **vars_of(PLAN)}))
+def test_nothing_kept_cannot_be_diagnosed_again(whole: Path, tmp_path: Path) -> None:
+    shutil.copyfile(whole / "study.json", tmp_path / "study.json")
     with pytest.raises(UserError, match="no runs were kept"):
         detect(tmp_path, PLAN, again=True)
 
 
-def vars_of(plan: Plan) -> dict[str, Any]:
-    return {"runs": plan.runs, "seed": plan.seed, "side": plan.side, "steps": plan.steps}
+def test_a_study_of_other_draws_is_another(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gandoctor.lab.design.NEAR", 0.9)  # as after a change of the design
+    monkeypatch.setattr("gandoctor.lab.design.HEALTHY", 0.1)
+    with pytest.raises(UserError, match="another study is there: drawn"):
+        detect(whole, PLAN, resume=True)
 
 
 def test_a_cluster_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
