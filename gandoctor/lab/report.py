@@ -12,6 +12,7 @@ from gandoctor.errors import UserError
 from gandoctor.lab import calibrate
 from gandoctor.lab.calibrate import judged, right
 from gandoctor.lab.peers import RULES
+from gandoctor.lab.scores import FACTORS
 from gandoctor.lab.statistics import (
     Array,
     alarm_threshold,
@@ -43,6 +44,8 @@ def report(rows: Sequence[Row]) -> str:
         raise UserError("no run of the table could be used", hint="its column `error` says why")
     test = [row for row in usable if row["part"] == "test"]
     parts = [
+        "Shares: k/n (Wilson 95% over runs; 95% by configuration: bootstrap, or Wilson over configurations where all"
+        " runs agree).",
         _size(rows),
         _section("Primary symptoms and false alarms, by what is logged (test)", _by_style(test)),
         _section("Codes: precision and recall (test)", _codes(test)),
@@ -91,7 +94,12 @@ def share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> str:
     if not hits:
         return "–"
     low, high = wilson(sum(hits), len(hits))
-    by = cluster_bootstrap(hits, [row["configuration"] for row in rows])
+    configurations = [row["configuration"] for row in rows]
+    if 0 < sum(hits) < len(hits):
+        by = cluster_bootstrap(hits, configurations)
+    else:  # a bootstrap of equal hits says nothing: as if each configuration were one run
+        count = len(set(configurations))
+        by = wilson(count if all(hits) else 0, count)
     return (
         f"{sum(hits)}/{len(hits)} = {sum(hits) / len(hits):.1%} ({low:.1%}–{high:.1%}; "
         f"by configuration {by[0]:.1%}–{by[1]:.1%})"
@@ -308,9 +316,19 @@ class Ranks:
         ]
         return max(ranks, default=0.0)
 
+    def allowed(self, limit: float) -> dict[str, float]:
+        """The least factor of each code whose rank is over a limit; codes that no factor brings there are left out."""
+        least = {}
+        for (code, family), healthy in self.by.items():
+            over = [factor for factor in FACTORS if not family and rank_score(factor, healthy) > limit]
+            if over:
+                least[code] = min(over)
+        return least
+
 
 def _promise(rows: Sequence[Row]) -> list[str]:
-    lines = []
+    lines: list[tuple[object, ...]] = []
+    allowed: dict[str, dict[str, str]] = {}
     for style in NAMES:
         mine = _of(rows, style)
         ranks = Ranks([row for row in mine if row["part"] == "fit"])
@@ -329,6 +347,8 @@ def _promise(rows: Sequence[Row]) -> list[str]:
             share([row for row in over if clean(row)], lambda row: row["over"]),
             share([row for row in over if shown(row)], lambda row: row["over"]),
         ))  # fmt: skip
+        for code, factor in ranks.allowed(limit).items():
+            allowed.setdefault(code, {})[style] = f"{factor:g}"
     head = (
         "logged", "healthy calibrate runs, one a configuration", "threshold", "5–95% band of the level",
         "test: healthy runs above it", "test: ill runs above it",
@@ -337,6 +357,9 @@ def _promise(rows: Sequence[Row]) -> list[str]:
         "A run's score is the largest of its codes' ranks among the healthy runs of *fit* (within its family where"
         f" that has {FEWEST_OF_A_FAMILY}); the threshold holds for runs exchangeable with these. Real logs are not.",
         "", *_table(head, lines),
+        "", "The factor on a code's thresholds of today (1; looser below) from which a run would be over that threshold,"
+        " pooled over families; –: from none that was tried.",
+        "", *_table(("code", *NAMES), [(code, *(by.get(name, "–") for name in NAMES)) for code, by in sorted(allowed.items())]),
     ]  # fmt: skip
 
 

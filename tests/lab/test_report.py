@@ -71,6 +71,8 @@ def test_the_promise_needs_enough_healthy_configurations() -> None:
     assert enough[1] == "40"
     assert enough[4].startswith("1/2")
     assert enough[5].startswith("1/1")
+    # Half of the healthy runs of fit score 0.5: a rank of 1 - 6/11, under that of 0.63 and more, 1 - 1/11.
+    assert line(section(report(study(40)), "The promise"), "GD201")[3] == "0.5"
 
 
 def test_ranks_are_within_the_family_where_it_has_enough() -> None:
