@@ -33,11 +33,12 @@ def report(table: Path, write: Path | None) -> str:
     """
     from gandoctor.lab.report import report as figures
 
-    rows = read_table(_table_at(table))
+    path = _table_at(table)
+    rows = read_table(path)
     text = figures(rows)
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
-        if _table_at(table).resolve() != (write / TABLE).resolve():
+        if path.resolve() != (write / TABLE).resolve():
             write_table(rows, write / TABLE)
         (write / REPORT).write_text(f"# Detection study: every figure\n\n{text}", encoding="utf-8")
         _note(rows, write / EVALUATIONS)
@@ -68,7 +69,11 @@ def calibrate(table: Path, target: Path | None) -> Path:
 
 
 def _table_at(place: Path) -> Path:
-    """A table, or the one of a study's folder."""
+    """A table; of a study's folder, the table of what is done."""
+    from gandoctor.lab import study as studies
+
+    if (place / studies.PLAN).is_file():
+        return studies.collect(place)
     found = place / TABLE if place.is_dir() else place
     if not found.is_file():
         raise UserError(

@@ -349,6 +349,7 @@ def _promise(rows: Sequence[Row]) -> list[str]:
         ))  # fmt: skip
         for code, factor in ranks.allowed(limit).items():
             allowed.setdefault(code, {})[style] = f"{factor:g}"
+    factors = [(code, *(by.get(name, "–") for name in NAMES)) for code, by in sorted(allowed.items())]
     head = (
         "logged", "healthy calibrate runs, one a configuration", "threshold", "5–95% band of the level",
         "test: healthy runs above it", "test: ill runs above it",
@@ -359,7 +360,7 @@ def _promise(rows: Sequence[Row]) -> list[str]:
         "", *_table(head, lines),
         "", "The factor on a code's thresholds of today (1; looser below) from which a run would be over that threshold,"
         " pooled over families; –: from none that was tried.",
-        "", *_table(("code", *NAMES), [(code, *(by.get(name, "–") for name in NAMES)) for code, by in sorted(allowed.items())]),
+        "", *_table(("code", *NAMES), factors),
     ]  # fmt: skip
 
 

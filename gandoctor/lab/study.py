@@ -85,7 +85,7 @@ def detect(
                 _on_cluster(scheduler, study, plan, waiting, keep, tell)
             else:
                 _on_processes(jobs, study, plan, waiting, keep, tell)
-        return _collect(study, configurations)
+        return collect(study)
     except OSError as fault:
         if fault.errno not in FULL:
             raise
@@ -134,13 +134,11 @@ def finished(study: Path) -> set[str]:
     return {path.stem for path in (study / ROWS).glob("*.json")}
 
 
-def _collect(study: Path, configurations: Sequence[Configuration]) -> Path:
-    """Write the table of what is done, in the order of the plan, and return its path."""
+def collect(study: Path) -> Path:
+    """Write the table of what is done, in the order of the seeds, and return its path."""
     rows: list[Row] = []
-    for one in configurations:
-        path = study / ROWS / f"{one.id}.json"
-        if path.is_file():
-            rows += json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted((study / ROWS).glob("*.json")):  # an id begins with its first seed
+        rows += json.loads(path.read_text(encoding="utf-8"))
     write_table(rows, study / TABLE)
     return study / TABLE
 
