@@ -29,11 +29,14 @@ _SIGNS = {"second_kind": 1, "overwhelming": 1, "to_the_end": 1, "unsure_family":
 
 
 def judged(rows: Sequence[Row]) -> list[Row]:
-    """The rows with a primary that can be called right or wrong: grey outcomes and grey codes are left out."""
+    """The rows with a primary that can be called right or wrong.
+
+    Left out: grey outcomes, and grey codes, but for those that count as a right name of an ill run.
+    """
     return [
         row for row in rows
         if row["primary"] and not row["error"] and row["outcome"] != "grey"
-        and (right(row) or row["primary"] not in row["grey"].split())
+        and (row["primary"] not in row["grey"].split() or (row["outcome"] == "ill" and right(row)))
     ]  # fmt: skip
 
 

@@ -378,19 +378,17 @@ def _peers(test: Sequence[Row]) -> list[str]:
     lines: list[tuple[str, ...]] = []
     for rule in RULES:
         lines.append((rule, RULES[rule], share(healthy, fires(rule)), share(ill, fires(rule)), ""))
-    visible = [row for row in ill if row["visible"] == "1"]
-    lines.append((
-        "any of them", "the first", share(healthy, lambda row: bool(row["peers"])),
-        share(ill, lambda row: bool(row["peers"])),
-        share(visible, lambda row: named(row) in row["acceptable"].split()),
-    ))  # fmt: skip
     for style in (NAMES[0], PEER_STYLE):
         own = _of(test, style)
-        lines.append((
-            f"gandoctor, {style}", "", share([row for row in own if clean(row)], alarmed),
-            share([row for row in own if row["outcome"] == ILL], alarmed),
-            share([row for row in own if shown(row)], right),
-        ))  # fmt: skip
+        groups = (
+            [row for row in own if clean(row)],
+            [row for row in own if row["outcome"] == ILL],
+            [row for row in own if shown(row)],
+        )
+        peers = (lambda row: bool(row["peers"]),) * 2 + (lambda row: named(row) in row["acceptable"].split(),)
+        ours = (alarmed, alarmed, right)
+        for who, hits in (("any of them", peers), ("gandoctor", ours)):
+            lines.append((f"{who}, {style}", "", *(share(*pair) for pair in zip(groups, hits, strict=True))))
     return _table(("rule", "names", "fires on healthy runs", "on ill runs", "primary right"), lines)
 
 

@@ -16,7 +16,7 @@ from gandoctor.findings import Finding, Severity
 from gandoctor.interpret.view import RunView
 from gandoctor.thresholds import limits
 
-FACTORS = (0.5, 0.63, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 4.0)
+FACTORS = (0.5, 0.63, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 2.0, 2.5, 4.0)
 
 # Thresholds that a value must pass upwards, and downwards, to count as ill. All others (how long a stretch must
 # be, what tells one symptom from another) stay as they are.

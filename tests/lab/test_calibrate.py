@@ -33,6 +33,7 @@ def test_only_what_can_be_judged_counts() -> None:
     rows = [row(), healthy(), row(outcome="grey"), row(error="x"), row(primary="GD402", grey="GD402")]
     assert judged(rows) == [row()]
     assert judged([row(grey="GD301", primary="GD301")])  # a grey cause of the fault is right
+    assert not judged([healthy(grey="GD703", primary="GD703", acceptable="GD703")])
 
 
 def test_the_fit_gives_the_shares_back() -> None:

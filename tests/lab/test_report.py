@@ -89,7 +89,7 @@ def test_ranks_are_within_the_family_where_it_has_enough() -> None:
 def test_peers_are_judged_by_the_first_that_fires() -> None:
     text = section(report([row(), row(peers="stagnation"), healthy(), healthy(peers="")]), "Peers")
     assert line(text, "d-zero")[3].startswith("1/2")
-    cells = line(text, "any of them")
+    cells = line(text, "any of them, norms")
     assert cells[2].startswith("1/2")
     assert cells[3].startswith("2/2")
     assert cells[4].startswith("1/2")
