@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -168,6 +169,7 @@ def _on_processes(
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         return ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker)
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # theirs: so small networks gain nothing from more
     left = deque(waiting)
     while left:
         for suspect in _until_broken(pool, jobs, study, plan, left, keep, tell):
@@ -255,12 +257,13 @@ def _progress(done: int, total: int) -> Iterator[Told]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        count = done
+        count, started = done, time.monotonic()
 
         def line(one: Configuration) -> None:
             nonlocal count
             count += 1
-            print(f"{count}/{total} {one.id}", file=sys.stderr, flush=True)
+            left = (time.monotonic() - started) / (count - done) * (total - count) / 60
+            print(f"{count}/{total} {one.id}, about {left:.0f} min left", file=sys.stderr, flush=True)
 
         yield line
         return
