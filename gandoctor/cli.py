@@ -312,7 +312,7 @@ def lab() -> None:
 
 @lab.command()
 @click.argument("study", type=click.Path(file_okay=False))
-@click.option("--runs", type=click.IntRange(1), default=2_400, show_default=True, help="How many to train.")
+@click.option("--runs", type=click.IntRange(1), default=3_200, show_default=True, help="How many to train.")
 @click.option("--seed", type=click.IntRange(0), default=5_000, show_default=True, help="Of the first run.")
 @click.option(
     "--side", type=click.IntRange(1), default=8, show_default=True, help="Seeds of a configuration."
@@ -340,11 +340,21 @@ def detect(study: str, **options: Any) -> int:
 @lab.command()
 @click.argument("table", type=click.Path(exists=True))
 @click.option("--write", type=click.Path(file_okay=False), help="A folder for the table and the figures.")
-def report(table: str, write: str | None) -> int:
-    """Make every figure of a detection study anew from its TABLE, or from the study's folder."""
+@click.option(
+    "--part",
+    type=click.Choice(["test", "fit"]),
+    default="test",
+    show_default=True,
+    help="Of the study's runs.",
+)
+def report(table: str, write: str | None, part: str) -> int:
+    """Make every figure of a detection study anew from its TABLE, or from the study's folder.
+
+    Each look at the runs of test leaves a line in evaluations.csv, beside the table or where --write says.
+    """
     from gandoctor.lab.command import report as figures
 
-    click.echo(figures(Path(table), Path(write) if write else None), nl=False)
+    click.echo(figures(Path(table), Path(write) if write else None, part), nl=False)
     return OK
 
 

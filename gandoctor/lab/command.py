@@ -25,23 +25,26 @@ def detect(study: Path, *, runs: int, seed: int, side: int, steps: int | None, *
     return studies.detect(study, plan, **options)
 
 
-def report(table: Path, write: Path | None) -> str:
-    """The figures of a table, as Markdown. write: a folder for table and report; looking at the runs of *test*
-    leaves a line there, in evaluations.csv.
+def report(table: Path, write: Path | None, part: str = "test") -> str:
+    """The figures of a table, as Markdown, and where asked for table and figures in the folder `write`.
 
-    Raises UserError if the table cannot be read or used.
+    Each look at the runs of *test* leaves a line in evaluations.csv there, or beside the table; the part *fit* may
+    be looked at as often as one likes. Raises UserError if the table cannot be read or used.
     """
     from gandoctor.lab.report import report as figures
 
     path = _table_at(table)
     rows = read_table(path)
-    text = figures(rows)
+    text = figures(rows, part)
+    folder = write or path.parent
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
         if path.resolve() != (write / TABLE).resolve():
             write_table(rows, write / TABLE)
-        (write / REPORT).write_text(f"# Detection study: every figure\n\n{text}", encoding="utf-8")
-        _note(rows, write / EVALUATIONS)
+        name = REPORT if part == "test" else f"{part}-{REPORT}"
+        (write / name).write_text(f"# Detection study: every figure\n\n{text}", encoding="utf-8")
+    if part == "test":
+        _note(rows, folder / EVALUATIONS)
     return text
 
 

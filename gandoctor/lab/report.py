@@ -37,27 +37,33 @@ ILL, HEALTHY_OUTCOME = "ill", "healthy"
 PEER_STYLE = "norms"  # the first style that has all that the peers' rules read
 
 
-def report(rows: Sequence[Row]) -> str:
-    """The study's tables. Raises UserError if the table has no usable row."""
+def report(rows: Sequence[Row], part: str = "test") -> str:
+    """The study's tables, on the runs of *test*, or on those of *fit* while something is being made better.
+
+    Raises UserError if the table has no usable row.
+    """
     usable = [row for row in rows if not row["error"] and row["style"]]
     if not usable:
         raise UserError("no run of the table could be used", hint="its column `error` says why")
-    test = [row for row in usable if row["part"] == "test"]
+    mine = [row for row in usable if row["part"] == part]
+    final = part == "test"
+    out = [row for row in usable if row["part"] == "held-out"] if final else []
+    both = f"{part} and held-out" if final else part
     parts = [
         "Shares: k/n (Wilson 95% over runs; 95% by configuration: bootstrap, or Wilson over configurations where all"
         " runs agree).",
         _size(rows),
-        _section("Primary symptoms and false alarms, by what is logged (test)", _by_style(test)),
-        _section("Codes: precision and recall (test)", _codes(test)),
-        _section("Onset of right primaries (test)", _onsets(test)),
-        _section("Which primary was named for which (test, outputs and norms logged)", _confusion(test)),
-        _section("Confidence of the primary (test)", _confidence(usable)),
-        _section(f"The promise: at most {ALPHA:.0%} of healthy runs called ill", _promise(usable)),
-        _section("Peers' rules on the same runs (test)", _peers(test)),
-        _section("Transfer: held out, and by family and data", _transfer(usable)),
-        _section("Dose (test and held-out, outputs and norms logged)", _doses(usable)),
-        _section("False alarms and misses (test)", _wrong(test)),
-    ]
+        _section(f"Primary symptoms and false alarms, by what is logged ({part})", _by_style(mine)),
+        _section(f"Codes: precision and recall ({part})", _codes(mine)),
+        _section(f"Onset of right primaries ({part})", _onsets(mine)),
+        _section(f"Which primary was named for which ({part}, outputs and norms logged)", _confusion(mine)),
+        _section(f"Confidence of the primary ({part})", _confidence(mine, usable if final else ())),
+        *([_section(f"The promise: at most {ALPHA:.0%} of healthy runs called ill", _promise(usable))] if final else []),
+        _section(f"Peers' rules on the same runs ({part})", _peers(mine)),
+        _section(f"By family, data and names of tags ({both})", _transfer(mine, out)),
+        _section(f"Dose ({both}, outputs and norms logged)", _doses([*mine, *out])),
+        _section(f"False alarms and misses ({part})", _wrong(mine)),
+    ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
@@ -238,14 +244,14 @@ def _confusion(test: Sequence[Row]) -> list[str]:
     ]  # fmt: skip
 
 
-def _confidence(rows: Sequence[Row]) -> list[str]:
-    """As printed, and as a model that is fitted on *fit* would have it."""
+def _confidence(mine: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """As printed, and as a model that is fitted on the part *fit* of `rows` would have it."""
     fit = [row for row in rows if row["part"] == "fit"]
-    lab, told = None, f"it takes {calibrate.FEWEST} primaries in *fit*, there are {len(judged(fit))}"
+    lab, told = None, f"it takes {calibrate.FEWEST} primaries of other runs, there are {len(judged(fit))}"
     if len(judged(fit)) >= calibrate.FEWEST:
         lab = calibrate.fit(fit)
-        told = f"fitted on {lab['primaries']} primaries of {lab['configurations']} configurations"
-    test = judged([row for row in rows if row["part"] == "test"])
+        told = f"fitted on {lab['primaries']} primaries of {lab['configurations']} configurations of *fit*"
+    test = judged(mine)
     lines = []
     for name, group in (("all styles", test), *((style, _of(test, style)) for style in NAMES)):
         if len(group) < 10:
@@ -261,7 +267,7 @@ def _confidence(rows: Sequence[Row]) -> list[str]:
         "Brier", "slope", "five bins: confidence → right",
     )  # fmt: skip
     return [
-        f"Printed: as the diagnosis gave it. Fitted: {told}, none of them these.",
+        f"Printed: as the diagnosis gave it. Fitted: {told}.",
         "",
         *_table(head, lines),
     ]
@@ -392,15 +398,13 @@ def _peers(test: Sequence[Row]) -> list[str]:
     return _table(("rule", "names", "fires on healthy runs", "on ill runs", "primary right"), lines)
 
 
-def _transfer(rows: Sequence[Row]) -> list[str]:
-    out = [row for row in rows if row["part"] == "held-out"]
-    test = [row for row in rows if row["part"] == "test"]
-    groups: list[tuple[str, list[Row]]] = [("test", test)]
-    groups += [(f"held-out {what}", [r for r in out if what in r["held"].split()])
-               for what in ("fault", "family", "data", "tags")]  # fmt: skip
+def _transfer(test: Sequence[Row], out: Sequence[Row]) -> list[str]:
+    groups: list[tuple[str, list[Row]]] = [("all", list(test))]
+    for what in ("fault", "family", "data", "tags") if out else ():
+        groups.append((f"held-out {what}", [row for row in out if what in row["held"].split()]))
     for column in ("family", "data", "tags"):
         names = sorted({row[column] for row in test})
-        groups += [(f"test, {name}", [row for row in test if row[column] == name]) for name in names]
+        groups += [(name, [row for row in test if row[column] == name]) for name in names]
     lines = []
     for name, group in groups:
         for style in (NAMES[0], PEER_STYLE, NAMES[-1]):
@@ -413,7 +417,7 @@ def _transfer(rows: Sequence[Row]) -> list[str]:
 
 
 def _doses(rows: Sequence[Row]) -> list[str]:
-    mine = [row for row in _of(rows, PEER_STYLE) if row["part"] in {"test", "held-out"}]
+    mine = _of(rows, PEER_STYLE)
     lines = []
     for kind in ("healthy", "varied", "near", "edge", "full"):
         group = [row for row in mine if row["kind"] == kind]

@@ -145,7 +145,7 @@ def collect(study: Path) -> Path:
 
 
 def _write_safely(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, whenever the power goes."""
+    """Write a file that is there whole or not at all, whenever a kill comes."""
     part = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     with part.open("w", encoding="utf-8") as file:

@@ -97,11 +97,15 @@ def test_peers_are_judged_by_the_first_that_fires() -> None:
 
 def test_held_out_runs_are_shown_apart() -> None:
     rows = [row(), row(part="held-out", held="fault tags", primary="GD102")]
-    text = section(report(rows), "Transfer")
+    text = section(report(rows), "By family")
     assert "| held-out fault | norms | 0/1" in text
     assert "| held-out tags | norms | 0/1" in text
     assert "| held-out family | norms | – | – |" in text
-    assert "| test, ns | norms | 1/1" in text
+    assert "| ns | norms | 1/1" in text
+    fit = report([row(part="fit", primary="GD102"), *rows], part="fit")
+    assert "held-out fault" not in fit  # nor anything else of what is for the end alone
+    assert "The promise" not in fit
+    assert line(section(fit, "Primary symptoms"), "norms")[1].startswith("0/1")
 
 
 def test_a_table_survives_writing_and_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
@@ -131,11 +135,15 @@ def test_each_look_at_the_test_runs_is_noted(tmp_path: Path) -> None:
     write_table(in_every_style(row()) + in_every_style(healthy(seed=5001)), tmp_path / "t.csv")
     for _ in range(2):
         text = command.report(tmp_path / "t.csv", tmp_path / "out")
+    command.report(tmp_path / "t.csv", tmp_path / "out", part="fit")  # none
     with (tmp_path / "out" / "evaluations.csv").open(encoding="utf-8") as file:
         noted = list(csv.DictReader(file))
     assert [one["runs"] for one in noted] == ["2", "2"]
     assert noted[0]["seeds"] == "5000-5001"
     assert noted[0]["thresholds"]
     assert (tmp_path / "out" / "detect.md").read_text(encoding="utf-8").endswith(text)
-    assert command.report(tmp_path / "out" / "detect.csv.xz", None) == text  # remade from the committed table
+    assert not (tmp_path / "evaluations.csv").exists()
+    again = command.report(tmp_path / "out" / "detect.csv.xz", None)  # remade from the committed table
+    assert again == text
+    assert len((tmp_path / "out" / "evaluations.csv").read_text(encoding="utf-8").splitlines()) == 4
     assert clean(healthy())

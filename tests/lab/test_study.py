@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from gandoctor.cli import main
 from gandoctor.errors import UserError
+from gandoctor.lab import command
 from gandoctor.lab import study as studies
 from gandoctor.lab.design import draw
 from gandoctor.lab.study import TABLE, Plan, detect, finished
@@ -62,6 +63,12 @@ def test_a_row_a_run_and_style(whole: Path) -> None:
     assert (whole / "runs" / first[0]["configuration"] / "run1" / "truth.json").is_file()
 
 
+def test_its_figures_are_made_from_what_is_done(whole: Path) -> None:
+    text = command.report(whole, None, part="fit")
+    assert "6 runs of 3 configurations" in text
+    assert "0 configurations crashed, 0 diagnoses" in text
+
+
 def test_what_is_done_is_not_trained_again(whole: Path) -> None:
     before = times_written(whole)
     lost = sorted(before)[1]
@@ -85,8 +92,8 @@ def test_kept_runs_are_diagnosed_again_without_training(whole: Path) -> None:
 def test_a_study_killed_at_any_moment_goes_on(whole: Path, tmp_path: Path) -> None:
     study = tmp_path / "study"
     words = ["lab", "detect", str(study), "--runs", "6", "--seed", "700", "--side", "2", "--steps", "30"]
-    command = [sys.executable, "-m", "gandoctor", *words]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    words_of = [sys.executable, "-m", "gandoctor", *words]
+    with subprocess.Popen(words_of, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         until = time.monotonic() + 240
         while not finished(study) and time.monotonic() < until and process.poll() is None:
             time.sleep(0.05)
