@@ -71,10 +71,15 @@ def as_logged(config: TrainConfig, style: Style) -> TrainConfig:
 
 
 def restricted(run: Run, config: TrainConfig, style: Style, levels: Mapping[str, Sequence[str]]) -> Run:
-    """The run with only what a style logs. levels: the tags of each level, by our names."""
+    """The run with only what a style logs. levels: the tags of each level, by our names.
+
+    What is logged layer by layer ("grad_norm/D/0.weight") goes with the whole, diversity with the samples.
+    """
     if style.files:
         return run
     above = LOG_LEVELS[LOG_LEVELS.index(style.level) + 1 :]
     hidden = {config.log.tags.get(tag, tag) for level in above for tag in levels[level]}
-    series = {tag: one for tag, one in run.series.items() if tag not in hidden}
+    hidden |= {"samples/diversity"} if "samples" in above else set()
+    layers = tuple(f"{tag}/" for tag in hidden)
+    series = {tag: one for tag, one in run.series.items() if tag not in hidden and not tag.startswith(layers)}
     return replace(run, series=series, images=[], histograms=[], checkpoints=[])

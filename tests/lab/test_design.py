@@ -106,3 +106,8 @@ def test_a_style_hides_what_it_does_not_log(study: list[Configuration]) -> None:
         logged = as_logged(config, style).log
         assert bool(logged.images) == bool(logged.checkpoints) == style.files
     assert len(run.series) == 5  # the run itself stays whole
+    for name in ("d_grad_norm/0.weight", "samples/diversity"):
+        run.series[name] = replace(run.series["d_loss"], tag=name)
+    by_style = [set(restricted(run, config, style, LEVELS).series) for style in STYLES]
+    assert ["d_grad_norm/0.weight" in tags for tags in by_style] == [False, False, True, True, True]
+    assert ["samples/diversity" in tags for tags in by_style] == [False, False, False, True, True]
