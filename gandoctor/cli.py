@@ -322,7 +322,7 @@ def lab() -> None:
 @click.option(
     "--scheduler", default="", metavar="ADDRESS", help="A Dask scheduler, in place of local processes."
 )
-@click.option("--keep", is_flag=True, help="Keep the runs, in STUDY/runs: 1 to 4 MB each.")
+@click.option("--keep", is_flag=True, help="Keep the runs, in STUDY/runs: 3 to 12 MB each.")
 @click.option("--resume", is_flag=True, help="Go on with the study that is there.")
 @click.option("--again", is_flag=True, help="Diagnose the runs that were kept anew, without training.")
 def detect(study: str, **options: Any) -> int:
