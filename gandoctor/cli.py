@@ -311,6 +311,72 @@ def rules(facts: bool, lang: str | None, rule_folders: Sequence[str]) -> int:
     return OK
 
 
+@main.group()
+def lab() -> None:
+    """Measure on small GANs how often the diagnosis is right (needs torch)."""
+
+
+@lab.command()
+@click.argument("study", type=click.Path(file_okay=False))
+@click.option("--runs", type=click.IntRange(1), default=3_200, show_default=True, help="How many to train.")
+@click.option("--seed", type=click.IntRange(0), default=5_000, show_default=True, help="Of the first run.")
+@click.option(
+    "--side", type=click.IntRange(1), default=8, show_default=True, help="Seeds of a configuration."
+)
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run, to try it out.")
+@_JOBS
+@click.option(
+    "--scheduler", default="", metavar="ADDRESS", help="A Dask scheduler, in place of local processes."
+)
+@click.option("--keep", is_flag=True, help="Keep the runs, in STUDY/runs: 3 to 12 MB each.")
+@click.option("--resume", is_flag=True, help="Go on with the study that is there.")
+@click.option("--again", is_flag=True, help="Diagnose the runs that were kept anew, without training.")
+def detect(study: str, **options: Any) -> int:
+    """Train runs of measured truth, diagnose each in every logging style; STUDY gets the table of all.
+
+    A study that was stopped, or killed, goes on with --resume; nothing is trained twice.
+    """
+    from gandoctor.lab.command import detect as run
+
+    table = run(Path(study), **options)
+    _say(f"the table: {table}\nnow: gandoctor lab report {shlex.quote(study)}")
+    return OK
+
+
+@lab.command()
+@click.argument("table", type=click.Path(exists=True))
+@click.option("--write", type=click.Path(file_okay=False), help="A folder for the table and the figures.")
+@click.option(
+    "--part",
+    type=click.Choice(["test", "fit"]),
+    default="test",
+    show_default=True,
+    help="Of the study's runs.",
+)
+def report(table: str, write: str | None, part: str) -> int:
+    """Make every figure of a detection study anew from its TABLE, or from the study's folder.
+
+    Each look at the runs of test leaves a line in evaluations.csv, beside the table or where --write says.
+    """
+    from gandoctor.lab.command import report as figures
+
+    click.echo(figures(Path(table), Path(write) if write else None, part), nl=False)
+    return OK
+
+
+@lab.command()
+@click.argument("table", type=click.Path(exists=True))
+@click.option(
+    "-o", "target", type=click.Path(dir_okay=False), help="The file to write [rules/calibration.toml]."
+)
+def calibrate(table: str, target: str | None) -> int:
+    """Fit the confidences on the part *fit* of a study's TABLE."""
+    from gandoctor.lab.command import calibrate as fit
+
+    _say(f"written: {fit(Path(table), Path(target) if target else None)}")
+    return OK
+
+
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False), required=False)
 @click.option("--family", help="Loss family [ns, or the first that the fault goes with].")

@@ -138,7 +138,12 @@ def _judged(findings: Sequence[Finding], views: Sequence[RunView], config: Confi
         counts[finding.code] = counts.get(finding.code, 0) + 1
         sureness = sure.get(finding.subject.pair, max(sure.values(), default=0.0))
         judged.append(
-            Judged(f"{finding.code}-{counts[finding.code]}", finding, confidence(finding, sureness), source())
+            Judged(
+                f"{finding.code}-{counts[finding.code]}",
+                finding,
+                confidence(finding, sureness),
+                source(finding, sureness),
+            )
         )
     return judged
 

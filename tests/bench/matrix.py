@@ -15,18 +15,22 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
+import multiprocessing
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gandoctor.api import diagnose_all
+from gandoctor.findings import Severity, State
+from gandoctor.judge.diagnosis import Diagnosis
+from gandoctor.lab.work import start_worker, train
 from gandoctor.trainer import FAULTS, LogConfig, TrainConfig, configure
 from gandoctor.trainer.config import BASELINES
-from gandoctor.trainer.truth import FALSE, FILE, TRUE, UNKNOWN
-from tests.bench.trained import Group, Row, call_all, train_all
+from gandoctor.trainer.truth import FALSE, TRUE, UNKNOWN
 
 LOG = LogConfig(level="all", full=True, images=12, checkpoints=6, points=200)
 
@@ -42,7 +46,8 @@ COLUMNS = (
     "runs", "examined", TRUE, f"{TRUE}_found", f"{TRUE}_info", FALSE, f"{FALSE}_found", f"{FALSE}_info",
 )  # fmt: skip
 
-Run: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]  # its truth, and the diagnoses of its folder
+Row: TypeAlias = dict[str, str]
+Run: TypeAlias = tuple[Mapping[str, Any], Sequence[Diagnosis]]  # its truth, and the diagnoses of its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,10 @@ class Case:
     def key(self) -> tuple[str, str, str]:
         """(case, family, data)."""
         return self.name, self.configs[0].family, self.configs[0].data
+
+    def folder(self, root: Path) -> Path:
+        """Where its runs lie."""
+        return root / "-".join(self.key)
 
 
 def cases(seeds: Sequence[int], faults: Sequence[str]) -> Iterator[Case]:
@@ -74,18 +83,27 @@ def cases(seeds: Sequence[int], faults: Sequence[str]) -> Iterator[Case]:
                 )
 
 
-def rows_of(root: Path, index: Sequence[Row], calls: Sequence[Sequence[dict[str, Any]]]) -> list[Row]:
-    """A row a code and case. index: the rows of index.csv, calls: the diagnoses of each, as JSON has them."""
+def runs_of(case: Case, root: Path) -> list[Run]:
+    """Train the runs of a case, unless they lie in its folder under `root`, and diagnose them."""
+    truths, _ = train(case.configs, case.folder(root))
+    return [(truth, diagnose_all(case.folder(root) / f"run{i}")) for i, truth in enumerate(truths)]
+
+
+def rows_of(cases: Sequence[Case], runs: Sequence[Sequence[Run]]) -> list[Row]:
+    """A row a code and case, from the runs of each case."""
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
-    for row, runs in zip(index, calls, strict=True):
-        truth = json.loads((root / row["folder"] / FILE).read_text(encoding="utf-8"))
-        ill = "" if truth["fault"] or truth["outcome"] == "healthy" else f", {truth['outcome']}"
-        groups[row["tags"] + ill, row["family"], row["data"]].append((truth, runs))
-    codes = sorted({line["code"] for runs in calls for run in runs for line in run["coverage"]})
+    for case, mine in zip(cases, runs, strict=True):
+        name, family, data = case.key
+        for truth, diagnoses in mine:
+            ill = "" if truth["fault"] or truth["outcome"] == "healthy" else f", {truth['outcome']}"
+            groups[name + ill, family, data].append((truth, diagnoses))
+    codes = sorted(
+        {line.code for mine in runs for _, found in mine for one in found for line in one.coverage}
+    )
     return [
-        dict(zip(COLUMNS, (code, *case, *_counts(code, runs)), strict=True))
+        dict(zip(COLUMNS, (code, *case, *_counts(code, mine)), strict=True))
         for code in codes
-        for case, runs in groups.items()
+        for case, mine in groups.items()
     ]
 
 
@@ -96,12 +114,12 @@ def _counts(code: str, runs: Sequence[Run]) -> Iterator[str]:
         # What the lab does not measure is absent from a healthy run, and unknown in another.
         unmeasured = {"state": FALSE if truth["outcome"] == "healthy" and not truth["fault"] else UNKNOWN}
         side = truth["codes"].get(code, unmeasured)["state"]
-        findings = [one["severity"] for run in diagnoses for one in run["findings"] if one["code"] == code]
-        lines = [line for run in diagnoses for line in run["coverage"] if line["code"] == code]
-        seen["examined"] += any(line["state"] == "examined" for line in lines)
+        found = {j.finding.severity for one in diagnoses for j in one.findings if j.finding.code == code}
+        states = {line.state for one in diagnoses for line in one.coverage if line.code == code}
+        seen["examined"] += State.EXAMINED in states
         seen[side] += 1
-        if findings:
-            seen[f"{side}_info" if set(findings) == {"info"} else f"{side}_found"] += 1
+        if found:
+            seen[f"{side}_info" if found == {Severity.INFO} else f"{side}_found"] += 1
     yield from (str(seen[name]) for name in COLUMNS[4:])
 
 
@@ -149,19 +167,17 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="a folder for matrix.csv and matrix.md")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--keep", type=Path, help="train into this folder and keep it")
-    where.add_argument("--reuse", type=Path, help="diagnose the runs of an earlier --keep again")
+    where.add_argument(
+        "--reuse", type=Path, help="diagnose the runs of an earlier --keep again, train what is missing"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = options.reuse or options.keep or Path(scratch)
-        if not options.reuse:
-            seeds = range(options.first, options.first + options.seeds)
-            groups: list[Group] = [
-                [(config, case.name) for config in case.configs] for case in cases(seeds, options.faults)
-            ]
-            train_all(groups, root, options.jobs)
-        with (root / "index.csv").open(encoding="utf-8", newline="") as file:
-            index = list(csv.DictReader(file))
-        rows = rows_of(root, index, call_all(root, [row["folder"] for row in index]))
+        seeds = range(options.first, options.first + options.seeds)
+        chosen = list(cases(seeds, options.faults))
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(options.jobs, mp_context=context, initializer=start_worker) as pool:
+            rows = rows_of(chosen, list(pool.map(runs_of, chosen, [root] * len(chosen))))
     print(report(rows))
     if options.write:
         with (options.write / "matrix.csv").open("w", encoding="utf-8", newline="") as file:

@@ -9,7 +9,6 @@ from gandoctor.judge.confidence import confidence, source
 from tests.judge.findings import finding
 
 TABLE = {
-    "source": "prior",
     "severity": {"error": 0.85, "warning": 0.65, "info": 0.4},
     "evidence": {"second_kind": 0.8, "overwhelming": 0.5, "unsure_family": -0.7, "to_the_end": 0.2},
 }
@@ -22,7 +21,8 @@ def _fixed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_says_prior_until_the_lab_has_spoken() -> None:
-    assert source() in ("prior", "lab")
+    assert source(finding("GD201"), 1.0) in ("prior", "lab")
+    assert source(finding("GD506"), 1.0) == "prior"  # the lab makes none
 
 
 @pytest.mark.usefixtures("_fixed")

@@ -1,0 +1,115 @@
+"""What `gandoctor lab` does: from options to a study, its report and its calibration."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gandoctor.errors import UserError
+from gandoctor.lab.table import Row, read_table, write_table
+from gandoctor.thresholds import rules_folder, version
+
+TABLE, REPORT, EVALUATIONS = "detect.csv.xz", "detect.md", "evaluations.csv"
+_EVALUATION = ("date", "commit", "thresholds", "runs", "test_runs", "seeds")
+
+
+def detect(study: Path, *, runs: int, seed: int, side: int, steps: int | None, **options: Any) -> Path:
+    """Run a study as the options say, and return its table. Raises UserError as `study.detect` does."""
+    from gandoctor.lab import study as studies
+
+    plan = studies.Plan(runs=runs, seed=seed, side=side, steps=steps)
+    return studies.detect(study, plan, **options)
+
+
+def report(table: Path, write: Path | None, part: str = "test") -> str:
+    """The figures of a table, as Markdown, and where asked for table and figures in the folder `write`.
+
+    Each look at the runs of *test* leaves a line in evaluations.csv there, or beside the table; the part *fit* may
+    be looked at as often as one likes. Raises UserError if the table cannot be read or used.
+    """
+    from gandoctor.lab.report import report as figures
+
+    path = _table_at(table)
+    rows = read_table(path)
+    text = figures(rows, part)
+    folder = write or path.parent
+    if write is not None:
+        write.mkdir(parents=True, exist_ok=True)
+        if path.resolve() != (write / TABLE).resolve():
+            write_table(rows, write / TABLE)
+        name = REPORT if part == "test" else f"{part}-{REPORT}"
+        (write / name).write_text(f"# Detection study: every figure\n\n{text}", encoding="utf-8")
+    if part == "test":
+        _note(rows, folder / EVALUATIONS)
+    return text
+
+
+def calibrate(table: Path, target: Path | None) -> Path:
+    """Fit the confidences on the part *fit* of a table and write them into a calibration file.
+
+    target: rules/calibration.toml unless given; a new file begins as a copy of that. Returns its path.
+    Raises UserError if the table cannot be read, or has too few primaries.
+    """
+    from gandoctor.lab import calibrate as fitting
+
+    own = rules_folder() / "calibration.toml"
+    path = target or own
+    rows = read_table(_table_at(table))
+    fit = [row for row in rows if row["part"] == "fit"]
+    lab = fitting.fit(fit)
+    if not path.is_file():
+        shutil.copyfile(own, path)
+    seeds = sorted(int(row["seed"]) for row in rows)
+    fitted_on = (
+        f"part fit of the study of seeds {seeds[0]} to {seeds[-1]}, at {commit()}, thresholds {version()}"
+    )
+    fitting.write(lab, fitted_on, path)
+    return path
+
+
+def _table_at(place: Path) -> Path:
+    """A table; of a study's folder, the table of what is done."""
+    from gandoctor.lab import study as studies
+
+    if (place / studies.PLAN).is_file():
+        return studies.collect(place)
+    found = place / TABLE if place.is_dir() else place
+    if not found.is_file():
+        raise UserError(
+            "no table of a study is there", where=str(place), hint="gandoctor lab detect makes one"
+        )
+    return found
+
+
+def _note(rows: list[Row], path: Path) -> None:
+    """Append that the runs of *test* were looked at."""
+    seeds = [int(row["seed"]) for row in rows if row["seed"]]
+    style = next(row["style"] for row in rows if row["style"])
+    mine = [row for row in rows if row["style"] == style]
+    new = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        if new:
+            table.writerow(_EVALUATION)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        test = sum(row["part"] == "test" for row in mine)
+        table.writerow([now, commit(), version(), len(mine), test, f"{min(seeds)}-{max(seeds)}"])
+
+
+def commit() -> str:
+    """The git commit of this code, with "+changes" where files differ from it; "" outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        found = git("rev-parse", "--short=12", "HEAD")
+        return found + ("+changes" if found and git("status", "--porcelain", "--", str(here.parent)) else "")
+    except OSError:
+        return ""
