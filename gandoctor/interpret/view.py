@@ -13,6 +13,7 @@ import numpy as np
 from gandoctor.contents.histograms import Distributions
 from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
+from gandoctor.interpret.by_layer import ByLayer, Quantity, by_layer
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.families import RESOLUTION, Scale
 from gandoctor.interpret.frames import Frame, Frames, Held, Shows, Stream, frames_of
@@ -313,6 +314,12 @@ class RunView:
     def snapshots(self) -> Snapshots:
         """The run's checkpoints in order; opened and measured at the first look inside."""
         return Snapshots(self.opened or Opened.of(self.run), self.pair, self.horizon)
+
+    def by_layer(self, network: str, quantity: Quantity) -> ByLayer | None:
+        """A quantity of "G" or "D" layer by layer over the run, from logged norms, else histograms, else
+        checkpoints: "gradient", "weight" or "update" (step / weight). None where fewer than two layers are known.
+        """
+        return by_layer(self, network, quantity)
 
     def extent(self, steps: Steps) -> tuple[int, int]:
         """First and last step between which the steps of a series are early or late: the run's, or their own
