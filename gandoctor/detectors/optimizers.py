@@ -15,7 +15,8 @@ from gandoctor.interpret.view import SNAPSHOTS, WARM_UP, RunView
 from gandoctor.thresholds import Limits
 
 if TYPE_CHECKING:
-    from gandoctor.interpret.networks import Moments, Network, Optimiser
+    from gandoctor.interpret.measure import Moments
+    from gandoctor.interpret.networks import Network, Optimiser
 
 _YOUNG = 100  # steps: before, moments and weights are still at their start
 

@@ -14,7 +14,8 @@ from gandoctor import load_all
 from gandoctor.contents.tensors import Inert, Tensor
 from gandoctor.detectors import all_detectors, run_detector
 from gandoctor.findings import Finding, Severity
-from gandoctor.interpret.networks import Layer, Network, contents_of, spectral_norm
+from gandoctor.interpret.networks import Layer, Network, contents_of
+from gandoctor.interpret.singular import spectral_norm
 from gandoctor.interpret.snapshots import Opened, Snapshots, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView, views_of
 from gandoctor.judge.diagnose import diagnose_run
