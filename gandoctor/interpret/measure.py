@@ -133,18 +133,21 @@ def _checksum(piece: Array) -> int:
 
 
 def _again(tensor: Tensor, rows: _Rows | None) -> Callable[[Sequence[bool]], Iterable[Array]]:
-    """How to look at the wanted ones of the tally's pieces once more: in memory, if they are there as they were."""
+    """How to look at the wanted ones of the tally's parts once more: in memory, if they are there as they were."""
     if rows is None:
         return lambda wanted: tensor.chunks(CHUNK, wanted)
-    if tensor.dtype == "float32":
-        return rows.again
 
-    def read(wanted: Sequence[bool]) -> Iterator[Array]:
-        pieces = [any(wanted[at : at + rows.parts]) for at in range(0, len(wanted), rows.parts)]
-        for piece in tensor.chunks(rows.chunk, pieces, in_rows=True):
+    def look(wanted: Sequence[bool]) -> Iterator[Array]:
+        parts = -(-rows.chunk // CHUNK)  # of a piece
+        pieces = [any(wanted[at : at + parts]) for at in range(0, len(wanted), parts)]
+        if tensor.dtype == "float32":
+            again = (rows.piece(at) for at, one in enumerate(pieces) if one)
+        else:
+            again = tensor.chunks(rows.chunk, pieces, in_rows=True)
+        for piece in again:
             yield from (piece[at : at + CHUNK] for at in range(0, len(piece), CHUNK))
 
-    return read
+    return look
 
 
 class _Rows:
@@ -161,7 +164,6 @@ class _Rows:
         self._values = scratch.of(size).reshape(-1, self._width)
         self._entry = size // layout.shape[0]
         self.chunk = max(1, CHUNK // self._entry) * self._entry
-        self.parts = -(-self.chunk // CHUNK)  # of a piece, as the tally gets it
         self._full = 0  # rows
         start = layout.u if self._across else layout.v
         small = is_small(*self._values.shape)
@@ -190,13 +192,9 @@ class _Rows:
                 if not self._across:  # a row of zeros has products 0 with any direction
                     self._maybe_zero[first : first + count] = (left == 0).all(axis=1)
 
-    def again(self, wanted: Sequence[bool]) -> Iterator[Array]:
-        """The wanted ones of the tally's pieces."""
-        flat = self._values.reshape(-1)
-        for at, one in enumerate(wanted):
-            if one:
-                start, inside = at // self.parts * self.chunk, at % self.parts * CHUNK
-                yield flat[start + inside : min(start + inside + CHUNK, start + self.chunk)]
+    def piece(self, at: int) -> Floats:
+        """The elements of a piece, in the order of the matrix."""
+        return self._values.reshape(-1)[at * self.chunk : (at + 1) * self.chunk]
 
     def spectrum(self, largest: float) -> Spectrum:
         """What the matrix tells. largest: the size of its largest element."""
@@ -268,18 +266,18 @@ def moments(
     means = first.chunks() if first is not None else None
     room = np.empty(min(second.size, CHUNK), np.float32)
     for piece in second.chunks():
-        v, wrong = _finite(piece)
+        v, lowest, wrong = _finite(piece)
         bad += wrong
         if row:
             ends = np.arange(at // row, (at + len(v) - 1) // row + 1)
-            fed[ends] |= np.maximum.reduceat(v, np.maximum(ends * row - at, 0)) > 0
+            fed[ends] |= True if lowest > 0 else np.maximum.reduceat(v, np.maximum(ends * row - at, 0)) > 0
         at += len(v)
         squares += _sum(v) / of_v
-        starved += int(np.count_nonzero(v < least))
+        starved += int(np.count_nonzero(v < least)) if lowest < least else 0
         if means is not None:
-            m, wrong = _finite(next(means))
+            m, _, wrong = _finite(next(means))
             bad += wrong
-            root = np.sqrt(np.maximum(v, 0, out=room[: len(v)]), out=room[: len(v)])
+            root = np.sqrt(v if lowest >= 0 else np.maximum(v, 0), out=room[: len(v)])
             root *= scale
             root += small
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -312,11 +310,13 @@ def _sum_squares(ratio: Floats) -> float:
     return float(good @ good)
 
 
-def _finite(piece: Array) -> tuple[Floats, int]:
-    """A piece as float32 with 0 for what is not finite (in float32), and how much is not."""
+def _finite(piece: Array) -> tuple[Floats, float, int]:
+    """A piece as float32 with 0 for what is not finite (in float32), its least value, and how much is not."""
     with np.errstate(over="ignore"):
         values = piece.astype(np.float32, copy=False)
-    if math.isfinite(float(values.max()) - float(values.min())):
-        return values, 0
+    lowest = float(values.min())
+    if math.isfinite(float(values.max()) - lowest):
+        return values, lowest, 0
     good = np.isfinite(values)
-    return np.where(good, values, np.float32(0)), int(np.count_nonzero(~good))
+    values = np.where(good, values, np.float32(0))
+    return values, float(values.min()), int(np.count_nonzero(~good))
