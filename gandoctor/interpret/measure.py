@@ -140,6 +140,7 @@ def _again(tensor: Tensor, rows: _Rows | None) -> Callable[[Sequence[bool]], Ite
     def look(wanted: Sequence[bool]) -> Iterator[Array]:
         parts = -(-rows.chunk // CHUNK)  # of a piece
         pieces = [any(wanted[at : at + parts]) for at in range(0, len(wanted), parts)]
+        again: Iterable[Array]
         if tensor.dtype == "float32":
             again = (rows.piece(at) for at, one in enumerate(pieces) if one)
         else:

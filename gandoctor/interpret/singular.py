@@ -29,8 +29,8 @@ class Largest:
 
     Show it all rows by `see`, in blocks of whole rows, then call `turn`; again as long as that says so. Three
     rounds find some nine tenths of it where the spectrum is as flat as that of noise, and all of it where one
-    direction stands out; where it rises still, there are up to six. Products with two vectors at a time are small enough for BLAS to stay on one thread,
-    which is faster where the processors are busy.
+    direction stands out; where it rises still, there are up to six. Products with two vectors at a time are
+    small enough for BLAS to stay on one thread, which is faster where the processors are busy.
     Source: Golub & Underwood 1977, The block Lanczos method for computing eigenvalues.
 
     width: n. starts: float32 (n,) each, directions that are known to be large. sigma: so far.
