@@ -31,7 +31,9 @@ from gandoctor.interpret.measure import (
     measured,
     moments,
 )
+from gandoctor.interpret.saved import settings_in
 from gandoctor.readers.names import split_step
+from gandoctor.run import Setting
 
 Kind = Literal["linear", "conv", "transposed", "norm", "embedding", "other"]
 
@@ -94,7 +96,8 @@ class Layer:
 @dataclass(frozen=True, slots=True)
 class Optimiser:
     """One optimiser's state. role: of its network, by its name; lr, first_lr: the largest of its groups, now and
-    at the start (None if unsaid). steps: that it has made.
+    at the start (None if unsaid). steps: that it has made. kind: "adam", "adamw", "rmsprop", "sgd", "sgd-momentum",
+    or "" where its groups do not tell. betas_given: whether the betas are its own, not assumed.
     """
 
     name: str
@@ -106,6 +109,8 @@ class Optimiser:
     eps: float
     steps: int
     moments: tuple[Moments, ...]
+    kind: str = ""
+    betas_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,7 @@ class Network:
 @dataclass(slots=True)
 class Contents:
     """What one file holds. step, epoch: as it says itself, None if not. optimisers: without a network.
+    settings: hyperparameters saved beside them.
 
     problems: (place, message) of what could not be read.
     """
@@ -147,6 +153,7 @@ class Contents:
     epoch: int | None = None
     networks: list[Network] = field(default_factory=list)
     optimisers: list[Optimiser] = field(default_factory=list)
+    settings: dict[str, Setting] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -240,6 +247,7 @@ def contents_of(root: object, path: Path) -> Contents:
         else:
             networks[owner] = replace(networks[owner], optimiser=optimiser)
     made.networks = networks
+    made.settings = settings_in(root, path)
     return made
 
 
@@ -646,8 +654,19 @@ def _optimiser(
     rates = [_or(_number(group.get("lr")), 0.0) for group in groups]
     firsts = [rate for group in groups if (rate := _number(group.get("initial_lr"))) is not None]
     optimiser = Optimiser(called, role, max(rates, default=0.0), max(firsts, default=None), beta1, beta2, eps, steps,
-                          tuple(kept))  # fmt: skip
+                          tuple(kept), _kind_of(first), "betas" in first)  # fmt: skip
     return optimiser, owner
+
+
+def _kind_of(group: Mapping[Any, Any]) -> str:
+    """What optimiser PyTorch has groups with these entries for."""
+    if "decoupled_weight_decay" in group and "amsgrad" in group:
+        return "adamw" if group["decoupled_weight_decay"] is True else "adam"
+    if "alpha" in group and "centered" in group:
+        return "rmsprop"
+    if "nesterov" in group and "dampening" in group:
+        return "sgd-momentum" if group.get("momentum") else "sgd"
+    return ""
 
 
 def _sequence(one: object) -> Sequence[Any]:

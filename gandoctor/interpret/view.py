@@ -20,6 +20,7 @@ from gandoctor.interpret.frames import Frame, Frames, Held, Shows, Stream, frame
 from gandoctor.interpret.frames import Opened as OpenedGrids
 from gandoctor.interpret.layers import Layers, WithNorms
 from gandoctor.interpret.roles import METRICS, Role, named, resolve
+from gandoctor.interpret.saved import saved_facts
 from gandoctor.interpret.snapshots import Opened, Snapshots
 from gandoctor.run import LogProblem, Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
@@ -625,20 +626,23 @@ def views_of(
     roles: Mapping[str, str] | None = None,
     family: str = "",
     facts: Mapping[str, FactValue] | None = None,
+    inside: bool = False,
 ) -> list[RunView]:
     """One view a pair of networks; one for the run where it has no pairs.
 
     roles: the user's word, tag or pattern with `*` → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
+    inside: open the checkpoints for the facts that they hold; the log and the configuration beside it come first.
     """
     given = named(roles or {}, run.tags)
     apart = {tag: role for tag, role in given.items() if tag not in run.series and tag in run.tags}
     known = resolve(run.series, {tag: role for tag, role in given.items() if tag not in apart})
-    found = {**_logged_rates(run, known), **facts_of(run), **(facts or {})}
-    found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
     if len(pairs) < 2:
         pairs = [""]
     layers, opened = Layers(run, known, apart, pairs), Opened.of(run, [one for one in pairs if one])
+    saved = saved_facts(opened) if inside and run.checkpoints else {}
+    found = {**saved, **_logged_rates(run, known), **facts_of(run), **(facts or {})}
+    found = {**found, **ratio_of(found)}
     made = []
     for pair in pairs:
         mine = {tag: role for tag, role in known.items() if not pair or role.pair in ("", pair)}
