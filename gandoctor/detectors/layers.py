@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
-from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Subject
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch, Subject
 from gandoctor.interpret.snapshots import History, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
@@ -92,12 +92,10 @@ def network_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
     for history in players:
         if history.role == "D" and view.game.started is None and len(view.game.d):
             continue
-        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
         others = [other for other in players if other.role != history.role]
-        if not _matrices(history) or not still[-1]:
+        stretch = still_since(history, view)
+        if stretch is None:
             continue
-        stretch = history.stretch([*still, True], view.span[0])
-        assert stretch is not None
         first = history.steps.index(stretch.onset)
         beside = any(_moved_between(other, stretch.onset, history.steps[-1]) for other in others)
         if not beside and _steps(history.last) <= _steps(history.states[first]):
@@ -117,6 +115,21 @@ def _matrices(history: History) -> list[str]:
     return [layer.key for layer in history.last.matrices if layer.weight.stats.at_max < 0.9]
 
 
+def still_since(history: History, view: RunView, beside: Sequence[History] = ()) -> Stretch | None:
+    """The stretch to the end in which nothing of a network changes, None if there is none.
+
+    beside: networks of which one must have moved in every interval meanwhile, if any are given.
+    """
+    names = _matrices(history)
+    still = [not history.moves(at, names) for at in range(len(history.states) - 1)]
+    if not names or not still[-1]:
+        return None
+    stretch = history.stretch([*still, True], view.span[0])
+    assert stretch is not None
+    moved = any(_moved_between(other, stretch.onset, history.steps[-1]) for other in beside)
+    return stretch if moved or not beside else None
+
+
 def _moved_between(history: History, first: int, last: int) -> bool:
     """Whether a network changed in every interval between two steps, of which there must be one."""
     inside = [at for at, step in enumerate(history.steps) if first <= step <= last]
@@ -134,9 +147,8 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
 
     Biases do not count: that of a critic's last layer has no gradient by construction. Nor do weights that
     clipping holds at ±c (GD603), nor the RGB layers of progressive growing, of which only one is in use (Karras et
-    al. 2017, arXiv:1710.10196). Layers that never moved
-    and are the first ones of the network, or at least half of it, look frozen on purpose (FreezeD, a
-    pre-trained encoder): at most info.
+    al. 2017, arXiv:1710.10196). Layers that never moved and are the first ones of the network, or at least half of
+    it, look frozen on purpose (FreezeD, a pre-trained encoder): at most info.
     """
     players = [history for history in view.snapshots.players if len(history.states) > 1]
     if not players:
@@ -171,32 +183,6 @@ def on_purpose(never: Sequence[str], names: Sequence[str]) -> bool:
 def _still(history: History, name: str) -> list[bool]:
     """For each snapshot but the last, whether a tensor is the same in the next one."""
     return [moved(one, two, name) == 0 for one, two in pairwise(history.states)]
-
-
-@detector("GD303", needs=(SNAPSHOTS,), min_points=2)
-def average_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report a moving average of weights that is the same to the last bit from some snapshot to the end while the
-    weights that it should follow move: no decay below 1 allows that.
-
-    Not an illness: copies of one checkpoint, where nothing moves.
-    """
-    averages = [one for one in view.snapshots.networks if one.ema and len(one.states) > 1]
-    if not averages:
-        yield unseen("GD303", "no-moving-average")
-        return
-    for history in averages:
-        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
-        live = [one for one in view.snapshots.players if one.role == (history.role or "G")]
-        if not _matrices(history) or not still[-1]:
-            continue
-        stretch = history.stretch([*still, True], view.span[0])
-        assert stretch is not None
-        if not any(_moved_between(one, stretch.onset, history.steps[-1]) for one in live):
-            continue
-        evidence = Evidence(Kind.WEIGHTS, "steps without any change of the moving average",
-                            float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
-        yield Finding("GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, history.name),
-                      {"layer": history.name})  # fmt: skip
 
 
 @detector("GD303", needs=(SNAPSHOTS,), min_points=1)

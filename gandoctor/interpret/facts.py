@@ -146,6 +146,9 @@ FACTS: dict[str, Fact] = {
         "integer", "samples that D sees at once (PacGAN)", "判别器一次看的样本数（PacGAN）", low=1, usual=1
     ),
     "ema": Fact("flag", "a moving average of G's weights for evaluation", "评估时是否用生成器权重的滑动平均"),
+    "parameters_G": Fact("integer", "weights and biases of the generator", "生成器的参数个数", low=1),
+    "parameters_D": Fact("integer", "weights and biases of the discriminator", "判别器的参数个数", low=1),
+    "capacity_ratio": Fact("number", "parameters of D / of G", "判别器与生成器参数个数之比", low=0),
     "ema_decay": Fact(
         "number",
         "decay of the moving average of G's weights, a step",

@@ -119,7 +119,8 @@ class Network:
 
     role: "G", "D" or "" (a network that plays no part in the game, or that nobody can tell).
     name: what the file calls it. ema: a moving average of another network's weights.
-    tensors: statistics of every floating tensor by name, in the file's order.
+    tensors: statistics of every floating tensor by name, in the file's order. parameters: how many numbers an
+    optimiser would move: without buffers.
     """
 
     role: str
@@ -129,6 +130,7 @@ class Network:
     layers: tuple[Layer, ...]
     tensors: Mapping[str, Measured]
     optimiser: Optimiser | None = None
+    parameters: int = 0
 
     @property
     def size(self) -> int:
@@ -399,9 +401,9 @@ def _network(
         for plan in plans
         if plan.key in stats
     )
-    return Network(role, name, ema, pair, layers, stats), [
-        (key, tensor) for key, tensor in tensors.items() if _parameter(key, tensors)
-    ]
+    kept = [(key, tensor) for key, tensor in tensors.items() if _parameter(key, tensors)]
+    count = sum(tensor.size for _, tensor in kept)
+    return Network(role, name, ema, pair, layers, stats, parameters=count), kept
 
 
 _BUFFER = re.compile(r"running_(?:mean|var)|num_batches_tracked|weight_u|_u|_v|u\d*|sv\d*|stored_\w+|\w*filter|\w*mask|"

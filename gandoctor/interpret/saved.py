@@ -105,6 +105,11 @@ def saved_facts(opened: Opened) -> dict[str, FactValue]:
         and beta.value == betas["beta1_D"].value
     ):
         found["beta1"] = beta
+    sizes = [found.get(name) for name in ("parameters_G", "parameters_D")]
+    if sizes[0] is not None and sizes[1] is not None:
+        g, d = sizes[0].value, sizes[1].value
+        if isinstance(g, int) and isinstance(d, int) and g > 0:
+            found["capacity_ratio"] = FactValue(d / g, sizes[1].source, measured=True)
     found |= facts_in(opened.settings)
     return {**found, **ratio_of(found)}
 
@@ -130,6 +135,8 @@ def _of_optimiser(network: Network, file: str, found: dict[str, FactValue]) -> N
 
 def _of_layers(network: Network, file: str, found: dict[str, FactValue]) -> None:
     source = f"{file}: {network.name}"
+    if network.parameters:
+        found[f"parameters_{network.role}"] = FactValue(network.parameters, source, measured=True)
     if network.role == "D" and any(layer.divisor is not None for layer in network.layers):
         found["spectral_norm"] = FactValue(True, source, measured=True)
     if any(layer.running is not None for layer in network.layers):

@@ -182,7 +182,8 @@ def main() -> None:
         child(options.child[0], options.child[1], [Path(path) for path in options.child[2:]])
         return
     print(
-        f"{'format':<14}{'contender':<11}{'wall s':>9}{'cpu s':>9}{'GB/s':>8}{'peak MB':>9}{'speed / numpy':>15}{'by cpu':>8}"
+        f"{'format':<14}{'contender':<11}{'wall s':>9}{'cpu s':>9}{'GB/s':>8}{'peak MB':>9}"
+        f"{'speed / numpy':>15}{'by cpu':>8}"
     )
     for form in options.formats:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:

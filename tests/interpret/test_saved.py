@@ -84,6 +84,7 @@ def test_a_lone_checkpoint_tells_family_rates_penalty_and_clipping() -> None:
     assert found == {
         "family": "wgan-gp", "penalty_weight": 10.0, "clip_value": 0.01, "batch_size": 64, "ema_decay": 0.999,
         "lr_G": 1e-3, "lr_D": 4e-3, "lr_ratio": 4.0, "beta1_G": 0.5, "beta1_D": 0.0, "beta2": 0.999,
+        "parameters_G": 6312, "parameters_D": 5953, "capacity_ratio": 5953 / 6312,
     }  # fmt: skip
 
 
