@@ -122,7 +122,7 @@ def measured(
     if tally.rms > 0.6 * stats.max_abs and not stats.nonfinite:
         edge = tally.reaching(0.9, again) / stats.n
     sample = np.concatenate(kept) if kept else np.empty(0, np.float32)
-    spectrum = None if rows is None or stats.nonfinite or not stats.n else rows.spectrum(stats.max_abs)
+    spectrum = None if rows is None or stats.nonfinite or not stats.n else rows.spectrum(stats)
     return Measured(stats, digest, sample, edge), spectrum
 
 
@@ -197,15 +197,19 @@ class _Rows:
         """The elements of a piece, in the order of the matrix."""
         return self._values.reshape(-1)[at * self.chunk : (at + 1) * self.chunk]
 
-    def spectrum(self, largest: float) -> Spectrum:
-        """What the matrix tells. largest: the size of its largest element."""
-        values, layout = self._values, self._layout
+    def spectrum(self, stats: TensorStats) -> Spectrum:
+        """What the matrix tells. stats: of its elements.
+
+        Without spectral normalisation σ₁ is asked for where it stands out, or grows many times: the rounds are few.
+        """
+        values, layout, largest = self._values, self._layout, stats.max_abs
+        norm = math.sqrt(stats.sum_squares) if layout.u is None and layout.v is None else 0.0
         if self._largest is None or not 1e-12 < largest < 1e12:
             sigma = exactly(values) if 1e-12 < largest < 1e12 else spectral_norm(values)
         else:
             if self._across:
                 self._maybe_zero = (self._largest.back == 0).all(axis=1)
-            sigma = finished(self._largest, values)
+            sigma = finished(self._largest, values, norm=norm)
         doubtful = np.flatnonzero(self._maybe_zero)
         alive = values[:, doubtful].any(axis=0) if self._across else values[doubtful].any(axis=1)
         zero = float(np.count_nonzero(~alive)) / layout.units

@@ -66,8 +66,8 @@ class Layer:
     units, fan_in: outputs, and inputs to each, of linear and convolutional layers; else 0.
     weight: of the stored weights (with spectral norm, before the division).
     sigma: the largest singular value of the weights as spectral normalisation sees them, units x rest
-        (Miyato et al. 2018, arXiv:1802.05957): to 0.1% for small layers, else a lower bound by power
-        iteration that is seldom more than a tenth low. NaN where it was not measured.
+        (Miyato et al. 2018, arXiv:1802.05957): to 0.1% for small layers and where one direction stands out; else
+        a lower bound, a fifth low at most where the spectrum is flat. NaN where it was not measured.
     divisor: what spectral normalisation divides the weights by (uᵀWv), None without it.
     normalised: whether spectral or weight normalisation rescales the stored weights.
     zero_units: the share of units whose incoming weights are all exactly zero.

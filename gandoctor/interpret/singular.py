@@ -16,6 +16,7 @@ _EXACT = 64  # up to this many rows or columns the matrix is squared, which cost
 _SMALL = 1 << 17
 _WIDE = 1 << 16  # columns: directions of that length cost more than the Gram matrix of a few rows
 _ROUNDS, _MOST = 3, 6
+_FLAT = 30
 _SETTLED, _RISING = 1.01, 1.07  # a round that adds less is the last: before, and from, the third one on
 
 
@@ -28,9 +29,9 @@ class Largest:
     """The largest singular value of a matrix (m, n), from below, by a Krylov space of WᵀW.
 
     Show it all rows by `see`, in blocks of whole rows, then call `turn`; again as long as that says so. Three
-    rounds find some nine tenths of it where the spectrum is as flat as that of noise, and all of it where one
-    direction stands out; where it rises still, there are up to six. Products with two vectors at a time are
-    small enough for BLAS to stay on one thread, which is faster where the processors are busy.
+    rounds find some nine tenths of it where the spectrum is as flat as that of noise (two rounds, five sixths), and
+    all of it where one direction stands out; where it rises still, there are up to six. Products with two vectors
+    at a time are small enough for BLAS to stay on one thread, which is faster where the processors are busy.
     Source: Golub & Underwood 1977, The block Lanczos method for computing eigenvalues.
 
     width: n. starts: float32 (n,) each, directions that are known to be large. sigma: so far.
@@ -59,8 +60,11 @@ class Largest:
         """WᵀWV of the rows seen in this round, (n, 2 or more): 0 for a column of zeros."""
         return self._back
 
-    def turn(self) -> bool:
-        """End a round; returns whether another one would tell more."""
+    def turn(self, norm: float = 0.0) -> bool:
+        """End a round; returns whether another one would tell more.
+
+        norm: of W, where two rounds are enough if its directions are many: σ₁² under 1/30 of its square.
+        """
         before, self._used = self._used, min(self._used + self._right.shape[1], len(self._space))
         space, image = self._space[: self._used], self._image[: self._used]
         space[before:], image[before:] = (
@@ -80,7 +84,8 @@ class Largest:
         found, self.sigma = self.sigma, float((best @ best) ** 0.5) / square**0.5
         self._rounds += 1
         grown = self.sigma > _SETTLED * found if self._rounds < _ROUNDS else self.sigma > _RISING * found
-        if not grown or self._used == len(self._space):
+        flat = self._rounds > 1 and norm**2 > _FLAT * self.sigma**2
+        if not grown or flat or self._used == len(self._space):
             return False
         rest = image[before:]
         for _ in range(2):
@@ -148,10 +153,12 @@ def spectral_norm(matrix: Floats, starts: Sequence[Floats] = ()) -> float:
     return finished(found, matrix, seen=False)
 
 
-def finished(found: Largest, matrix: Floats, seen: bool = True) -> float:
-    """The largest singular value, after the rounds that are left. seen: whether all rows were shown once."""
+def finished(found: Largest, matrix: Floats, seen: bool = True, norm: float = 0.0) -> float:
+    """The largest singular value, after the rounds that are left. seen: whether all rows were shown once. norm: as
+    for `Largest.turn`.
+    """
     rows = max(1, BLOCK // matrix.shape[1])
-    while not seen or found.turn():
+    while not seen or found.turn(norm):
         seen = True
         for at in range(0, len(matrix), rows):
             found.see(matrix[at : at + rows])
