@@ -110,8 +110,19 @@ def saved_facts(opened: Opened) -> dict[str, FactValue]:
         g, d = sizes[0].value, sizes[1].value
         if isinstance(g, int) and isinstance(d, int) and g > 0:
             found["capacity_ratio"] = FactValue(d / g, sizes[1].source, measured=True)
-    found |= facts_in(opened.settings)
+    said = facts_in(opened.settings)
+    for name in (
+        "lr_G",
+        "lr_D",
+    ):  # one setting for both networks, of which an optimiser may have been given another
+        if name in found and name in said and _number(found[name]) > _number(said[name]):
+            del said[name]
+    found |= said
     return {**found, **ratio_of(found)}
+
+
+def _number(fact: FactValue) -> float:
+    return fact.value if isinstance(fact.value, float) else 0.0
 
 
 def _of_optimiser(network: Network, file: str, found: dict[str, FactValue]) -> None:

@@ -140,3 +140,12 @@ def test_a_diagnosis_uses_and_shows_them() -> None:
     assert view.facts["family"].value == "hinge"
     assert view.facts["family"].source == "checkpoint_005000.pt: gan_mode"
     assert view.facts["lr_G"].source == "checkpoint_005000.pt: opt_G.lr"
+
+
+def test_an_optimiser_with_a_rate_of_its_own_is_believed_before_a_shared_setting() -> None:
+    g, d = net(G_SIZES, 1), net(D_SIZES, 2)
+    tree = snapshot(g, d, 5_000, hyper_parameters={"lr": 1e-3}, opt_D=adam(d, 5_000, lr=4e-3))
+    found = facts(saved({5_000: tree}))
+    assert (found["lr_G"], found["lr_D"], found["lr_ratio"]) == (1e-3, 4e-3, 4.0)
+    decayed = snapshot(g, d, 5_000, hyper_parameters={"lr": 1e-2})
+    assert facts(saved({5_000: decayed}))["lr_G"] == 1e-2
