@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import still_since, unseen
+from gandoctor.detectors.layers import still_since, these
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import G_LR, SNAPSHOTS, RunView
@@ -55,10 +55,7 @@ def average_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
     Not an illness: copies of one checkpoint, where nothing moves.
     """
     averages = [pair for pair in _averages(view) if len(pair[0].states) > 1]
-    if not averages:
-        yield unseen("GD303", NO_AVERAGE)
-        return
-    for average, live in averages:
+    for average, live in (yield from these("GD303", averages, NO_AVERAGE)):
         stretch = still_since(average, view, beside=[live])
         if stretch is None:
             continue
@@ -88,8 +85,8 @@ def average_without_memory(view: RunView, limits: Limits) -> Iterator[Finding | 
             step, apart = _step(now), _apart(mean, now)
             least = step * decay / (1 + decay)
             shares.append(apart / least if least > 0 else math.nan)
-        stretch = average.stretch([share < bound.value for share in shares], view.span[0])
-        if stretch is None or stretch.end is not None:
+        stretch = average.lasting([share < bound.value for share in shares], view.span[0])
+        if stretch is None:
             continue
         evidence = Evidence(Kind.WEIGHTS, "distance of average and network / the least that its decay allows",
                             shares[-1], bound, (), view.window(stretch))  # fmt: skip
@@ -114,8 +111,8 @@ def average_left_behind(view: RunView, limits: Limits) -> Iterator[Finding | Not
     bound = limits["behind"]
     for average, live in averages:
         ratios = [_behind(average, live, at, memory) for at in range(len(live.states))]
-        stretch = average.stretch([ratio > bound.value for ratio in ratios], view.span[0])
-        if stretch is None or stretch.end is not None:
+        stretch = average.lasting([ratio > bound.value for ratio in ratios], view.span[0])
+        if stretch is None:
             continue
         evidence = Evidence(Kind.WEIGHTS, "distance of average and network / what the network moved in ten memories",
                             ratios[-1], bound, (), view.window(stretch))  # fmt: skip

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import unseen
+from gandoctor.detectors.layers import these
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Severity
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, RunView
@@ -48,11 +48,8 @@ def _out_of_scale(view: RunView, limits: Limits, code: str) -> Iterator[Finding 
     begun = [history for history in view.snapshots.players if _is_start(view, history)]
     gains = [(history, gain(history.states[0])) for history in begun]
     gains = [(history, factor) for history, factor in gains if not math.isnan(factor)]
-    if not gains:
-        yield unseen(code, NO_START)
-        return
     bound = limits["gain"]
-    for history, factor in gains:
+    for history, factor in (yield from these(code, gains, NO_START)):
         if factor >= bound.value if code == "GD301" else factor <= bound.value:
             continue
         stretch = history.stretch([True] + [False] * (len(history.states) - 1), view.span[0])

@@ -123,7 +123,7 @@ def _column(history: History, layer: Layer, quantity: Quantity) -> Sequence[floa
 
 
 def _value(network: Network, key: str, quantity: Quantity) -> float:
-    layer = next((one for one in network.layers if one.key == key), None)
+    layer = network.layer(key)
     if layer is None:
         return float("nan")
     if quantity == "weight":

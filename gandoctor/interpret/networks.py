@@ -137,6 +137,10 @@ class Network:
         """Its number of weights, biases and buffers."""
         return sum(one.stats.n for one in self.tensors.values())
 
+    def layer(self, key: str) -> Layer | None:
+        """The layer whose weights have this name, if it is there."""
+        return next((one for one in self.layers if one.key == key), None)
+
     @property
     def matrices(self) -> tuple[Layer, ...]:
         """Its linear and convolutional layers, in order."""

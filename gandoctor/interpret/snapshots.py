@@ -133,6 +133,10 @@ class History:
         end = None if last == len(holds) - 1 else self.steps[last]
         return Stretch(onset, (before, onset), end, sum(holds) / len(holds))
 
+    def lasting(self, holds: Sequence[bool], since: int) -> Stretch | None:
+        """The stretch in which something holds to the last snapshot, None where it does not hold there."""
+        return self.stretch(holds, since) if holds and holds[-1] else None
+
     def moves(self, at: int, names: Sequence[str]) -> bool:
         """Whether any of these tensors changed from the snapshot `at` to the next."""
         return any(moved(self.states[at], self.states[at + 1], name) != 0 for name in names)
@@ -180,6 +184,10 @@ class Snapshots(Sequence[Snapshot]):
     def players(self) -> tuple[History, ...]:
         """The generators and discriminators that train."""
         return tuple(one for one in self.networks if one.plays)
+
+    def of(self, role: str) -> tuple[History, ...]:
+        """The generators ("G") or discriminators ("D") that train."""
+        return tuple(one for one in self.players if one.role == role)
 
     @cached_property
     def _mine(self) -> tuple[Snapshot, ...]:
