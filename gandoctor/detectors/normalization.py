@@ -116,7 +116,7 @@ def _trained(history: History) -> list[bool]:
     return made
 
 
-@detector("GD606", needs=(SNAPSHOTS,), min_points=2)
+@detector("GD606", needs=(SNAPSHOTS,), min_points=1)
 def statistics_stand_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report batch norms whose count of batches stands still from some snapshot to the end while the weights of
     the network move: it went to eval() and did not come back.
