@@ -545,7 +545,12 @@ def test_npz(tmp_path: Path, save: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "way"),
-    [("hdf5", r"np\.savez"), ("keras", r"np\.savez"), ("tensorflow", r"np\.savez"), ("distcp", "dcp_to_torch_save")],
+    [
+        ("hdf5", r"np\.savez"),
+        ("keras", r"np\.savez"),
+        ("tensorflow", r"np\.savez"),
+        ("distcp", "dcp_to_torch_save"),
+    ],
 )
 def test_how_to_export(tmp_path: Path, kind: str, way: str) -> None:
     with pytest.raises(Unreadable, match=way):
