@@ -20,6 +20,8 @@ _KERAS = "load it in Keras and save `{w.path: w.numpy() for w in model.weights}`
 _EXPORT = {
     "hdf5": f"an HDF5 file is not read: {_KERAS}",
     "keras": f"a .keras file is not read: {_KERAS}",
+    "distcp": "a checkpoint in shards (torch.distributed.checkpoint, FSDP) is not read: make one file of its folder "
+    "by `torch.distributed.checkpoint.format_utils.dcp_to_torch_save(folder, 'whole.pt')`",
     "tensorflow": "a TensorFlow checkpoint is not read: with `r = tf.train.load_checkpoint(path)`, save "
     "`{name: r.get_tensor(name) for name in r.get_variable_to_shape_map()}` with np.savez",
 }

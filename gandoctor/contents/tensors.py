@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +24,9 @@ MAX_ARRAY = 1 << 31  # bytes of a tensor that array() takes into memory; chunks(
 _MAX_DIMENSIONS = 32  # numpy 1's limit
 _MAX_SIZE = 1 << 40  # of one axis
 _MAX_REPEATED = 1 << 24  # elements of a view that shows the same element many times
+_AT_MAX = 0.99  # of the largest size
+_DOT = 1 << 13
+_ONES = np.ones((_DOT, 1))
 CHUNK = 1 << 16  # elements: with its float64 copy 768 KB, which stays in the cache of one core
 
 _BFLOAT16 = "bfloat16"
@@ -258,6 +261,11 @@ class Tensor:
         """Elements from the first to the last that it shows."""
         return 1 + sum((size - 1) * step for size, step in zip(self.shape, self._strides, strict=True))
 
+    def _by_rows(self) -> bool:
+        """Whether its elements lie row by row."""
+        steps = zip(self._strides, row_major(self.shape), self.shape, strict=True)
+        return all(step == usual for step, usual, size in steps if size > 1)
+
     def _block(self) -> Part | None:
         """The bytes that hold its elements, each once and nothing else; None if they do not lie so."""
         expected = 1
@@ -298,27 +306,38 @@ class Tensor:
         steps = tuple(step * flat.itemsize for step in self._strides)
         return np.lib.stride_tricks.as_strided(flat, self.shape, steps, writeable=False)
 
-    def chunks(self, chunk: int = CHUNK, wanted: Sequence[bool] | None = None) -> Iterator[Array]:
-        """Every element once, in arrays (≤ chunk,), in the order of the file; the buffer is used again.
+    def chunks(
+        self,
+        chunk: int = CHUNK,
+        wanted: Sequence[bool] | None = None,
+        *,
+        in_rows: bool = False,
+        into: Array | None = None,
+    ) -> Iterator[Array]:
+        """Every element once, in arrays (≤ chunk,); the buffer is used again.
 
-        wanted: which of the pieces are to be read, all by default. Raises Unreadable if the tensor cannot be read.
+        wanted: which of the pieces are to be read, all by default. in_rows: in the order of rows, not of the file.
+        into: (size,), where they go if it has their type; the pieces are parts of it then. Raises Unreadable if
+        the tensor cannot be read.
         """
         self._checked()
         if self.size == 0:
             return
-        block = self._block()
+        block = None if in_rows and not self._by_rows() else self._block()
         if block is None:
             flat = self.array().reshape(-1)
             starts = range(0, flat.size, chunk)
             yield from (flat[at : at + chunk] for i, at in enumerate(starts) if wanted is None or wanted[i])
             return
-        buffer = np.empty(min(chunk, self.size), self._kept())
+        whole = into if into is not None and into.dtype == self._kept() and into.flags.c_contiguous else None
+        buffer = np.empty(min(chunk, self.size), self._kept()) if whole is None else whole
         with block.open() as file:
             for i, at in enumerate(range(0, self.size, chunk)):
                 if wanted is not None and not wanted[i]:
                     continue
                 file.seek(block.at + at * buffer.itemsize)
-                piece = buffer[: min(chunk, self.size - at)]
+                start = 0 if whole is None else at
+                piece = buffer[start : start + min(chunk, self.size - at)]
                 _fill(file, piece.view("u1"))
                 yield _converted(piece, self.stored)
 
@@ -356,41 +375,78 @@ class TensorStats:
     at_max: float
 
 
+class Tally:
+    """The statistics of a tensor whose pieces are shown one after the other, each looked at once."""
+
+    def __init__(self) -> None:
+        self._count = self._nonfinite = 0
+        self._squares = self._total = 0.0
+        self._peaks: list[float] = []
+        self._buffer = np.empty(0)
+        self._values = self._buffer
+
+    def add(self, piece: Array) -> None:
+        """Take the next piece, one-dimensional."""
+        real = _real(piece)
+        if len(self._buffer) < real.size:
+            self._buffer = np.empty(real.size)
+        peak, values = _peak(real), _widened(real, self._buffer)
+        if not math.isfinite(peak):
+            values = values[np.isfinite(values)]
+            peak = _peak(values)
+            self._nonfinite += real.size - values.size
+        self._count += real.size
+        with np.errstate(over="ignore"):
+            self._squares += sum_of_squares(values)
+            self._total += _summed(values)
+        self._peaks.append(peak)
+        self._values = values
+
+    @property
+    def rms(self) -> float:
+        """The root mean square of the finite elements so far, 0 where there is none."""
+        finite = self._count - self._nonfinite
+        return math.sqrt(self._squares / finite) if finite else 0.0
+
+    @property
+    def largest(self) -> float:
+        """The largest size of a finite element so far."""
+        return max(self._peaks, default=0.0)
+
+    def reaching(self, share: float, again: Callable[[Sequence[bool]], Iterable[Array]]) -> int:
+        """How many elements have at least this share of the largest size.
+
+        again: gives the wanted ones of the pieces once more. They are those that are known to reach it: few,
+        unless values are clipped; and none where there was one piece.
+        """
+        limit = share * self.largest
+        if not limit > 0:
+            return 0
+        if len(self._peaks) == 1:
+            return _reaching(self._values, limit)
+        found = 0
+        for piece in again([peak >= limit for peak in self._peaks]):
+            values = _widened(_real(piece), self._buffer)
+            found += _reaching(values[np.isfinite(values)] if self._nonfinite else values, limit)
+        return found
+
+    def stats(self, again: Callable[[Sequence[bool]], Iterable[Array]]) -> TensorStats:
+        """What was found, after a second look at the pieces that hold the largest elements."""
+        finite = self._count - self._nonfinite
+        at_max = self.reaching(_AT_MAX, again) / finite if finite else math.nan
+        mean = self._total / finite if finite else math.nan
+        return TensorStats(self._count, self._nonfinite, self._squares, self.largest, mean, at_max)
+
+
 def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
     """Statistics of a tensor of numbers, read in pieces of `chunk` elements.
 
     A complex tensor counts as its real and imaginary parts. Raises Unreadable.
     """
-    count = nonfinite = 0
-    squares = total = 0.0
-    peaks: list[float] = []
-    buffer = np.empty(min(chunk, tensor.size) * (2 if np.dtype(tensor.dtype).kind == "c" else 1))
-    values = buffer[:0]
+    tally = Tally()
     for piece in tensor.chunks(chunk):
-        real = _real(piece)
-        count += real.size
-        peak, values = _peak(real), _widened(real, buffer)
-        if not math.isfinite(peak):
-            values = values[np.isfinite(values)]
-            peak = _peak(values)
-            nonfinite += real.size - values.size
-        with np.errstate(over="ignore"):
-            # np.dot would hand pieces of this size to threads, and wait for them on a busy machine
-            squares += float(np.einsum("i,i->", values, values))
-            total += float(values.sum())
-        peaks.append(peak)
-    largest = max(peaks, default=0.0)
-    finite = count - nonfinite
-    at_max, limit = 0, 0.99 * largest
-    if limit > 0 and len(peaks) == 1:
-        at_max = _reaching(values, limit)
-    elif limit > 0:  # a second look at the pieces that are known to reach it: few, unless values are clipped
-        wanted = [peak >= limit for peak in peaks]
-        for piece in tensor.chunks(chunk, wanted):
-            values = _widened(_real(piece), buffer)
-            at_max += _reaching(values[np.isfinite(values)] if nonfinite else values, limit)
-    share = at_max / finite if finite else math.nan
-    return TensorStats(count, nonfinite, squares, largest, total / finite if finite else math.nan, share)
+        tally.add(piece)
+    return tally.stats(lambda wanted: tensor.chunks(chunk, wanted))
 
 
 def _real(piece: Array) -> Array:
@@ -409,6 +465,22 @@ def _widened(real: Array, buffer: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
 def _peak(values: Array) -> float:
     """The largest size; NaN or infinite where a value is."""
     return max(-float(values.min()), float(values.max())) if values.size else 0.0
+
+
+def sum_of_squares(values: Array) -> float:
+    """The sum of squares of numbers (n,), in their own precision.
+
+    By dot products short enough for BLAS to stay on one thread: that is faster where the processors are busy.
+    """
+    whole = len(values) // _DOT * _DOT
+    rows, rest = values[:whole].reshape(-1, 1, _DOT), values[whole:]
+    return float((rows @ rows.reshape(-1, _DOT, 1)).sum()) + float(rest @ rest)
+
+
+def _summed(values: npt.NDArray[np.float64]) -> float:
+    """The sum, as dot products with ones: half the time of numpy's."""
+    whole = len(values) // _DOT * _DOT
+    return float((values[:whole].reshape(-1, 1, _DOT) @ _ONES).sum()) + float(values[whole:].sum())
 
 
 def _reaching(values: npt.NDArray[np.float64], limit: float) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gandoctor.detectors import detector
-from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Subject
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch, Subject
 from gandoctor.interpret.snapshots import History, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
@@ -16,14 +16,23 @@ from gandoctor.thresholds import Limits
 if TYPE_CHECKING:
     from gandoctor.interpret.networks import Network
 
+_Found = TypeVar("_Found")
 RGB = re.compile(r"(?:to|from)_?rgb", re.IGNORECASE)
 NO_NETWORK = "no-network-recognised"
 NO_MOMENTS = "no-optimizer-state"
 
 
-def unseen(code: str, reason: str = NO_NETWORK) -> NotExamined:
-    """The checkpoints lack what a detector looks at."""
-    return NotExamined(code, State.NOT_EXAMINABLE, reason, log_next=SNAPSHOTS.name)
+def these(
+    code: str, found: Iterable[_Found], reason: str = NO_NETWORK
+) -> Generator[NotExamined, None, Sequence[_Found]]:
+    """What a detector goes through; where the checkpoints lack it, it is said so.
+
+    `for history in (yield from these("GD601", view.snapshots.players)): ...`
+    """
+    held = list(found)
+    if not held:
+        yield NotExamined(code, State.NOT_EXAMINABLE, reason, log_next=SNAPSHOTS.name)
+    return held
 
 
 def label(history: History, layer: str) -> str:
@@ -33,7 +42,7 @@ def label(history: History, layer: str) -> str:
 
 def subject(view: RunView, history: History, layer: str) -> Subject:
     """A layer as a finding's subject: by its own name, as a log has it, if its network is the only one of its role."""
-    alone = sum(one.role == history.role for one in view.snapshots.players) == 1
+    alone = len(view.snapshots.of(history.role)) == 1
     return view.subject(history.role, layer if alone else label(history, layer))
 
 
@@ -86,18 +95,13 @@ def network_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
     start later (its loss is 0 so far), and weights that clipping holds at ±c (GD603).
     """
     players = [history for history in view.snapshots.players if len(history.states) > 1]
-    if not players:
-        yield unseen("GD204")
-        return
-    for history in players:
+    for history in (yield from these("GD204", players)):
         if history.role == "D" and view.game.started is None and len(view.game.d):
             continue
-        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
         others = [other for other in players if other.role != history.role]
-        if not _matrices(history) or not still[-1]:
+        stretch = still_since(history, view)
+        if stretch is None:
             continue
-        stretch = history.stretch([*still, True], view.span[0])
-        assert stretch is not None
         first = history.steps.index(stretch.onset)
         beside = any(_moved_between(other, stretch.onset, history.steps[-1]) for other in others)
         if not beside and _steps(history.last) <= _steps(history.states[first]):
@@ -117,6 +121,21 @@ def _matrices(history: History) -> list[str]:
     return [layer.key for layer in history.last.matrices if layer.weight.stats.at_max < 0.9]
 
 
+def still_since(history: History, view: RunView, beside: Sequence[History] = ()) -> Stretch | None:
+    """The stretch to the end in which nothing of a network changes, None if there is none.
+
+    beside: networks of which one must have moved in every interval meanwhile, if any are given.
+    """
+    names = _matrices(history)
+    still = [not history.moves(at, names) for at in range(len(history.states) - 1)]
+    if not names or not still[-1]:
+        return None
+    stretch = history.stretch([*still, True], view.span[0])
+    assert stretch is not None
+    moved = any(_moved_between(other, stretch.onset, history.steps[-1]) for other in beside)
+    return stretch if moved or not beside else None
+
+
 def _moved_between(history: History, first: int, last: int) -> bool:
     """Whether a network changed in every interval between two steps, of which there must be one."""
     inside = [at for at, step in enumerate(history.steps) if first <= step <= last]
@@ -134,15 +153,11 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
 
     Biases do not count: that of a critic's last layer has no gradient by construction. Nor do weights that
     clipping holds at ±c (GD603), nor the RGB layers of progressive growing, of which only one is in use (Karras et
-    al. 2017, arXiv:1710.10196). Layers that never moved
-    and are the first ones of the network, or at least half of it, look frozen on purpose (FreezeD, a
-    pre-trained encoder): at most info.
+    al. 2017, arXiv:1710.10196). Layers that never moved and are the first ones of the network, or at least half of
+    it, look frozen on purpose (FreezeD, a pre-trained encoder): at most info.
     """
     players = [history for history in view.snapshots.players if len(history.states) > 1]
-    if not players:
-        yield unseen("GD303")
-        return
-    for history in players:
+    for history in (yield from these("GD303", players)):
         names = _matrices(history)
         still = {name: _still(history, name) for name in names}
         dead = [name for name in names if still[name][-1] and not RGB.search(name)]
@@ -153,7 +168,8 @@ def layers_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamin
         for name in dead:
             stretch = history.stretch([*still[name], True], view.span[0])
             assert stretch is not None
-            layer = next(one for one in history.last.layers if one.key == name)
+            layer = history.last.layer(name)
+            assert layer is not None
             tag = label(history, layer.name)
             evidence = Evidence(Kind.WEIGHTS, "steps without any change of a layer's weights",
                                 float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
@@ -173,32 +189,6 @@ def _still(history: History, name: str) -> list[bool]:
     return [moved(one, two, name) == 0 for one, two in pairwise(history.states)]
 
 
-@detector("GD303", needs=(SNAPSHOTS,), min_points=2)
-def average_frozen(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """Report a moving average of weights that is the same to the last bit from some snapshot to the end while the
-    weights that it should follow move: no decay below 1 allows that.
-
-    Not an illness: copies of one checkpoint, where nothing moves.
-    """
-    averages = [one for one in view.snapshots.networks if one.ema and len(one.states) > 1]
-    if not averages:
-        yield unseen("GD303", "no-moving-average")
-        return
-    for history in averages:
-        still = [not history.moves(at, _matrices(history)) for at in range(len(history.states) - 1)]
-        live = [one for one in view.snapshots.players if one.role == (history.role or "G")]
-        if not _matrices(history) or not still[-1]:
-            continue
-        stretch = history.stretch([*still, True], view.span[0])
-        assert stretch is not None
-        if not any(_moved_between(one, stretch.onset, history.steps[-1]) for one in live):
-            continue
-        evidence = Evidence(Kind.WEIGHTS, "steps without any change of the moving average",
-                            float(history.steps[-1] - stretch.onset), None, (), view.window(stretch))  # fmt: skip
-        yield Finding("GD303", Severity.WARNING, stretch, (evidence,), view.subject(history.role, history.name),
-                      {"layer": history.name})  # fmt: skip
-
-
 @detector("GD303", needs=(SNAPSHOTS,), min_points=1)
 def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report hidden layers most of whose units are dead: no weight of theirs has any gradient in Adam's memory
@@ -207,15 +197,12 @@ def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]
     Not an illness: some dead ReLUs (a healthy G of the reference trainer had up to 56% of a layer), a layer that
     starts at zero, the rows of an embedding, and the outputs of the last layer (pixels that never vary).
     """
-    if not view.snapshots.players:
-        yield unseen("GD303")
-        return
-    for history in view.snapshots.players:
+    for history in (yield from these("GD303", view.snapshots.players)):
         for layer in history.last.matrices[:-1]:
             shares = [_dead_share(state, layer.key) for state in history.states]
             holds = [limits["dead"].value <= share < 1 for share in shares]
-            stretch = history.stretch(holds, view.span[0])
-            if stretch is None or stretch.end is not None:
+            stretch = history.lasting(holds, view.span[0])
+            if stretch is None:
                 continue
             tag = label(history, layer.name)
             evidence = Evidence(Kind.WEIGHTS, "share of a layer's units that are dead", shares[-1], limits["dead"],
@@ -227,7 +214,7 @@ def units_dead(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]
 
 
 def _dead_share(network: Network, key: str) -> float:
-    layer = next((one for one in network.matrices if one.key == key), None)
+    layer = network.layer(key)
     if layer is None or layer.units < 8:
         return 0.0
     moments: Sequence[float] = ()

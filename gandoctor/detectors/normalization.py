@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import label, subject, unseen
+from gandoctor.detectors.layers import label, subject, these
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, RunView
@@ -30,8 +30,17 @@ def _normed(view: RunView, least: int = 1) -> list[tuple[History, Layer]]:
     ]
 
 
+def _by_network(layers: Iterable[tuple[History, Layer]]) -> list[tuple[History, list[Layer]]]:
+    """Each network with its layers."""
+    found: dict[int, tuple[History, list[Layer]]] = {}
+    for history, layer in layers:
+        found.setdefault(id(history), (history, []))[1].append(layer)
+    return list(found.values())
+
+
 def _running(network: Network, key: str) -> Running | None:
-    return next((one.running for one in network.layers if one.key == key), None)
+    layer = network.layer(key)
+    return None if layer is None else layer.running
 
 
 @detector("GD606", needs=(SNAPSHOTS,), min_points=1)
@@ -41,11 +50,7 @@ def statistics_absurd(view: RunView, limits: Limits) -> Iterator[Finding | NotEx
     A first layer on inputs in [0, 255] has a large variance by nature: normalisation before any weight is not
     judged by size.
     """
-    layers = _normed(view)
-    if not layers:
-        yield unseen("GD606", NO_BATCH_NORM)
-        return
-    for history, layer in layers:
+    for history, layer in (yield from these("GD606", _normed(view), NO_BATCH_NORM)):
         first = history.last.layers[0].key == layer.key
         checks = (
             ("largest running variance", "variance", _largest, limits["variance"]),
@@ -54,8 +59,8 @@ def statistics_absurd(view: RunView, limits: Limits) -> Iterator[Finding | NotEx
         for statistic, param, value, bound in checks[1:] if first else checks:
             kept = [_running(state, layer.key) for state in history.states]
             values = [math.nan if one is None else value(one) for one in kept]
-            stretch = history.stretch([one > bound.value for one in values], view.span[0])
-            if stretch is None or stretch.end is not None:
+            stretch = history.lasting([one > bound.value for one in values], view.span[0])
+            if stretch is None:
                 continue
             tag = label(history, layer.name)
             evidence = Evidence(Kind.WEIGHTS, statistic, values[-1], bound, (), view.window(stretch))
@@ -82,20 +87,15 @@ def statistics_never_updated(view: RunView, limits: Limits) -> Iterator[Finding 
     A checkpoint from before the first step looks like this, too: what counts is that the optimiser has counted
     steps or that the weights moved. All batch norms of the network must be so: one alone may be unused.
     """
-    layers = _normed(view)
-    if not layers:
-        yield unseen("GD606", NO_BATCH_NORM)
-        return
-    for history in {id(history): history for history, _ in layers}.values():
-        mine = [layer for one, layer in layers if one is history]
+    for history, mine in _by_network((yield from these("GD606", _normed(view), NO_BATCH_NORM))):
         trained = _trained(history)
         holds = []
         for at, state in enumerate(history.states):
             kept = [_running(state, layer.key) for layer in mine]
             asleep = all(one is not None and one.untouched and one.batches in (None, 0) for one in kept)
             holds.append(asleep and trained[at])
-        stretch = history.stretch(holds, view.span[0])
-        if stretch is None or stretch.end is not None:
+        stretch = history.lasting(holds, view.span[0])
+        if stretch is None:
             continue
         tag = label(history, mine[0].name)
         evidence = Evidence(Kind.WEIGHTS, "batch norms that have never seen a batch", float(len(mine)), None, (),
@@ -116,7 +116,7 @@ def _trained(history: History) -> list[bool]:
     return made
 
 
-@detector("GD606", needs=(SNAPSHOTS,), min_points=2)
+@detector("GD606", needs=(SNAPSHOTS,), min_points=1)
 def statistics_stand_still(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report batch norms whose count of batches stands still from some snapshot to the end while the weights of
     the network move: it went to eval() and did not come back.
@@ -125,11 +125,7 @@ def statistics_stand_still(view: RunView, limits: Limits) -> Iterator[Finding | 
     """
     layers = [(history, layer) for history, layer in _normed(view, 2)
               if layer.running is not None and layer.running.batches]  # fmt: skip
-    if not layers:
-        yield unseen("GD606", NO_BATCH_NORM)
-        return
-    for history in {id(history): history for history, _ in layers}.values():
-        mine = [layer for one, layer in layers if one is history]
+    for history, mine in _by_network((yield from these("GD606", layers, NO_BATCH_NORM))):
         names = [layer.key for layer in history.last.matrices]
         holds = []
         for at in range(len(history.states) - 1):

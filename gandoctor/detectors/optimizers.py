@@ -8,26 +8,29 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import NO_MOMENTS, label, subject, unseen
+from gandoctor.detectors.layers import NO_MOMENTS, label, subject, these
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity
 from gandoctor.interpret.snapshots import History
 from gandoctor.interpret.view import SNAPSHOTS, WARM_UP, RunView
 from gandoctor.thresholds import Limits
 
 if TYPE_CHECKING:
-    from gandoctor.interpret.networks import Moments, Network, Optimiser
+    from gandoctor.interpret.measure import Moments
+    from gandoctor.interpret.networks import Network, Optimiser
 
 _YOUNG = 100  # steps: before, moments and weights are still at their start
 
 
-def _with_moments(view: RunView) -> list[History]:
-    """The networks that train, at the snapshots that hold their optimiser's moments, all of them finite."""
+def _with_moments(view: RunView, least: int = 1) -> list[History]:
+    """The networks that train, at the snapshots that hold their optimiser's moments, all of them finite: at least
+    so many.
+    """
     found = []
     for history in view.snapshots.players:
         kept = [(step, state) for step, state in zip(history.steps, history.states, strict=True)
                 if state.optimiser is not None and state.optimiser.moments
                 and not any(one.bad for one in state.optimiser.moments)]  # fmt: skip
-        if kept:
+        if len(kept) >= least:
             steps, states = zip(*kept, strict=True)
             found.append(History(history.role, history.name, history.ema, steps, states))
     return found
@@ -57,16 +60,12 @@ def second_moments_vanish(view: RunView, limits: Limits) -> Iterator[Finding | N
     A network before its first hundred steps says nothing. The profile is read only where each layer takes what
     the one before gives, so that the order in the file is the order of the network.
     """
-    histories = _with_moments(view)
-    if not histories:
-        yield unseen("GD301", NO_MOMENTS)
-        return
-    for history in histories:
+    for history in (yield from these("GD301", _with_moments(view), NO_MOMENTS)):
         old = [_optimiser(state).steps >= _YOUNG for state in history.states]
         norms = [_gradient(state) for state in history.states]
         holds = [norm < limits["floor"].value and ok for norm, ok in zip(norms, old, strict=True)]
-        stretch = history.stretch(holds, view.span[0])
-        if stretch is not None and stretch.end is None:
+        stretch = history.lasting(holds, view.span[0])
+        if stretch is not None:
             evidence = Evidence(Kind.GRADIENTS, f"gradient norm of {history.role} by Adam's second moments", norms[-1],
                                 limits["floor"], (), view.window(stretch))  # fmt: skip
             params: dict[str, Param] = {"network": history.role, "value": norms[-1]}
@@ -74,8 +73,8 @@ def second_moments_vanish(view: RunView, limits: Limits) -> Iterator[Finding | N
             continue
         ratios = [_depth(state) for state in history.states]
         holds = [ratio < limits["depth"].value and ok for ratio, ok in zip(ratios, old, strict=True)]
-        stretch = history.stretch(holds, view.span[0])
-        if stretch is None or stretch.end is not None:
+        stretch = history.lasting(holds, view.span[0])
+        if stretch is None:
             continue
         name = history.last.matrices[0].name
         first = label(history, name)
@@ -102,12 +101,8 @@ def second_moments_explode(view: RunView, limits: Limits) -> Iterator[Finding | 
     """Report networks whose gradients, by Adam's second moments, grew to many times their level after the
     warm-up in the last two snapshots: one burst does not count.
     """
-    histories = [history for history in _with_moments(view) if len(history.states) > 2]
-    if not histories:
-        yield unseen("GD302", NO_MOMENTS)
-        return
     first, last = view.span
-    for history in histories:
+    for history in (yield from these("GD302", _with_moments(view, 3), NO_MOMENTS)):
         norms = [_gradient(state) for state in history.states]
         late = [at for at, step in enumerate(history.steps) if step >= first + WARM_UP * (last - first)]
         if len(late) < 3 or not norms[late[0]] > 1e-9:
@@ -133,11 +128,7 @@ def steps_out_of_order(view: RunView, limits: Limits) -> Iterator[Finding | NotE
     or that they have just died. A vanishing step counts only where the learning rate has not been brought down
     on purpose, and a small one only where ε is at most 1e-6: a larger one is meant to shrink it.
     """
-    histories = _with_moments(view)
-    if not histories:
-        yield unseen("GD605", NO_MOMENTS)
-        return
-    for history in histories:
+    for history in (yield from these("GD605", _with_moments(view), NO_MOMENTS)):
         old = [_optimiser(state).steps >= _YOUNG for state in history.states]
         sizes = [_step(state) for state in history.states]
         noise = [
@@ -157,8 +148,8 @@ def steps_out_of_order(view: RunView, limits: Limits) -> Iterator[Finding | NotE
             ("RMS step of {} / RMS weight", "moves", moves, [one > limits["wild"].value for one in moves], "wild"),
         )  # fmt: skip
         for statistic, param, values, holds, bound in checks:
-            stretch = history.stretch([one and ok for one, ok in zip(holds, old, strict=True)], view.span[0])
-            if stretch is None or stretch.end is not None:
+            stretch = history.lasting([one and ok for one, ok in zip(holds, old, strict=True)], view.span[0])
+            if stretch is None:
                 continue
             evidence = Evidence(Kind.WEIGHTS, statistic.format(history.role), values[-1], limits[bound], (),
                                 view.window(stretch))  # fmt: skip
@@ -195,11 +186,7 @@ def moments_lost(view: RunView, limits: Limits) -> Iterator[Finding | NotExamine
 
     Not an illness: the start of a new run in the same folder, whose steps restart as well and then count less.
     """
-    histories = [history for history in _with_moments(view) if len(history.states) > 1]
-    if not histories:
-        yield unseen("GD605", NO_MOMENTS)
-        return
-    for history in histories:
+    for history in (yield from these("GD605", _with_moments(view, 2), NO_MOMENTS)):
         counts = [_optimiser(one).steps for one in history.states]
         lost = [0 < after < before for before, after in pairwise(counts)]
         if not any(lost):

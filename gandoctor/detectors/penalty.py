@@ -8,7 +8,7 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
-from gandoctor.interpret.view import ANY, D_LOSS, PENALTY, RunView
+from gandoctor.interpret.view import ANY, D_LOSS, PENALTY, SNAPSHOTS, RunView
 from gandoctor.thresholds import Limits
 
 _NOTHING = 1e-8
@@ -88,6 +88,38 @@ def penalty_dominates(view: RunView, limits: Limits) -> Iterator[Finding]:
 @detector("GD604", needs=(ANY,), min_points=40)
 def weight_out_of_the_usual(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     """Report a penalty weight of the configuration at least ten times the published ones."""
+    yield from _heavy(view, limits)
+
+
+@detector("GD604", needs=(SNAPSHOTS,), min_points=1)
+def saved_weight_out_of_the_usual(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """The same for a checkpoint without a log, whose hyperparameters tell the weight; and a critic whose bound is
+    switched off there: weight 0 in the family of WGAN, without clipping and without spectral normalisation.
+    """
+    if view.has(ANY):  # the other detectors look at these
+        yield NotExamined("GD604", State.NOT_EXAMINABLE, "missing-signal", PENALTY.name, PENALTY.name)
+        return
+    yield from _heavy(view, limits)
+    family, weight = view.facts.get("family"), view.facts.get("penalty_weight")
+    bounded = any(
+        (one := view.facts.get(name)) is not None and one.value for name in ("clip_value", "spectral_norm")
+    )
+    if (
+        weight is not None
+        and weight.value == 0
+        and family is not None
+        and "wgan" in str(family.value)
+        and not bounded
+    ):
+        first, _ = view.span
+        stretch = Stretch(first, (first, first))
+        evidence = Evidence(Kind.CONFIGURATION, f"penalty_weight ({weight.source})", 0.0, None, (),
+                            view.window(stretch))  # fmt: skip
+        params: dict[str, Param] = {"value": 0.0, "target": 1.0}
+        yield Finding("GD604", Severity.WARNING, stretch, (evidence,), view.subject("D"), params)
+
+
+def _heavy(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
     weight = view.facts.get("penalty_weight")
     if weight is None or not isinstance(weight.value, int | float):
         yield NotExamined("GD604", State.NOT_EXAMINABLE, "missing-signal", PENALTY.name, PENALTY.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.layers import label, subject, unseen
+from gandoctor.detectors.layers import label, subject, these
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, Stretch, Threshold
 from gandoctor.interpret.families import UNKNOWN
 from gandoctor.interpret.snapshots import History
@@ -27,11 +27,7 @@ def saved_weights_grow(view: RunView, limits: Limits) -> Iterator[Finding | NotE
     As for logged norms, growth that settles does not count; weights under spectral or weight normalisation do
     not, either, since their size is divided away.
     """
-    players = view.snapshots.players
-    if not players:
-        yield unseen("GD601")
-        return
-    for history in players:
+    for history in (yield from these("GD601", view.snapshots.players)):
         sizes = [_size(state) for state in history.states]
         found = _growth(history, sizes, view, limits["growth"], limits["late"])
         if found is None:
@@ -80,15 +76,11 @@ def singular_value_explodes(view: RunView, limits: Limits) -> Iterator[Finding |
 
     Without normalisation only. Growth that settles is how every layer begins.
     """
-    players = view.snapshots.players
-    if not players:
-        yield unseen("GD602")
-        return
-    for history in players:
+    for history in (yield from these("GD602", view.snapshots.players)):
         for layer in history.last.matrices:
             if layer.normalised:
                 continue
-            sigmas = [_sigma(_layer(state, layer.key)) for state in history.states]
+            sigmas = [_sigma(state.layer(layer.key)) for state in history.states]
             found = _growth(history, sigmas, view, limits["growth"], limits["late"])
             if found is not None:
                 stretch, factor, late = found
@@ -109,10 +101,7 @@ def spectrum_collapses(view: RunView, limits: Limits) -> Iterator[Finding | NotE
     kept it at 4.9 and more. A clipped or unpenalised critic comes to 1 in health, too: D is looked at only where
     its loss is known to be no critic's.
     """
-    if not view.snapshots.players:
-        yield unseen("GD602")
-        return
-    for history in view.snapshots.players:
+    for history in (yield from these("GD602", view.snapshots.players)):
         for layer, stretch, rank in _collapsed(view, history, limits["rank"]):
             evidence = Evidence(Kind.WEIGHTS, "‖W‖² / σ₁² of a hidden layer", rank, limits["rank"], (),
                                 view.window(stretch))  # fmt: skip
@@ -131,11 +120,7 @@ def generator_passes_one_direction(view: RunView, limits: Limits) -> Iterator[Fi
     Liu et al. 2019, arXiv:1908.10999: spectra collapse with the modes. Layers with few rows or columns, and
     those under spectral or weight normalisation, are not judged.
     """
-    players = [history for history in view.snapshots.players if history.role == "G"]
-    if not players:
-        yield unseen("GD401")
-        return
-    for history in players:
+    for history in (yield from these("GD401", view.snapshots.of("G"))):
         found = _collapsed(view, history, limits["rank"])
         if not found:
             continue
@@ -157,9 +142,9 @@ def _collapsed(view: RunView, history: History, bound: Threshold) -> list[tuple[
     for layer in history.last.matrices[1:-1]:
         if layer.normalised or min(layer.units, layer.fan_in) < _WIDE:
             continue
-        ranks = [_rank(_layer(state, layer.key)) for state in history.states]
-        stretch = history.stretch([rank < bound.value for rank in ranks], view.span[0])
-        if stretch is not None and stretch.end is None:
+        ranks = [_rank(state.layer(layer.key)) for state in history.states]
+        stretch = history.lasting([rank < bound.value for rank in ranks], view.span[0])
+        if stretch is not None:
             found.append((layer, stretch, ranks[-1]))
     return found
 
@@ -172,15 +157,11 @@ def spectral_norm_not_in_force(view: RunView, limits: Limits) -> Iterator[Findin
     Power iteration is a step behind, so a little is allowed, and a checkpoint from before the first step says
     nothing: there u and v are random. σ₁ is measured as PyTorch reshapes (units x rest), never too large.
     """
-    players = view.snapshots.players
-    if not players:
-        yield unseen("GD602")
-        return
     claimed = view.facts.get("spectral_norm")
-    for history in players:
+    for history in (yield from these("GD602", view.snapshots.players)):
         bare = []
         for layer in history.last.matrices:
-            ratios = [_excess(_layer(state, layer.key)) for state in history.states]
+            ratios = [_excess(state.layer(layer.key)) for state in history.states]
             later = [
                 step > 0 and _begun(state) for step, state in zip(history.steps, history.states, strict=True)
             ]
@@ -192,7 +173,7 @@ def spectral_norm_not_in_force(view: RunView, limits: Limits) -> Iterator[Findin
                 evidence = Evidence(Kind.WEIGHTS, "σ₁ of a layer / what spectral normalisation divides by",
                                     min(ratios[-1], 1e9), limits["excess"], (), view.window(stretch))  # fmt: skip
                 yield _anomaly(view, history, layer, stretch, (evidence,), min(ratios[-1], 1e9))
-        alone = len([other for other in players if other.role == "D"]) == 1
+        alone = len(view.snapshots.of("D")) == 1
         if (
             history.role == "D"
             and alone
@@ -240,11 +221,6 @@ def _begun(network: Network) -> bool:
     return network.optimiser is None or network.optimiser.steps > 0
 
 
-def _layer(network: Network, key: str) -> Layer | None:
-    """The layer in another snapshot, if it is there."""
-    return next((one for one in network.layers if one.key == key), None)
-
-
 def _sigma(layer: Layer | None) -> float:
     return math.nan if layer is None else layer.sigma
 
@@ -275,14 +251,10 @@ def weights_at_clip(view: RunView, limits: Limits) -> Iterator[Finding | NotExam
     leaves the weights a step on either side of c: then what lies within a tenth of the largest size is at most
     info, for healthy clipped critics come to 68% there.
     """
-    players = [history for history in view.snapshots.players if history.role == "D"]
-    if not players:
-        yield unseen("GD603")
-        return
-    for history in players:
+    for history in (yield from these("GD603", view.snapshots.of("D"))):
         found = [_clipped(state) for state in history.states]
-        stretch = history.stretch([share >= limits["share"].value for share, _, _ in found], view.span[0])
-        if stretch is None or stretch.end is not None:
+        stretch = history.lasting([share >= limits["share"].value for share, _, _ in found], view.span[0])
+        if stretch is None:
             continue
         share, clip, exact = found[-1]
         near = "1%" if exact else "10%"

@@ -13,10 +13,14 @@ from gandoctor.run import Run, Scalar, Setting
 
 @dataclass(frozen=True, slots=True)
 class FactValue:
-    """A fact of this run. source: where it comes from ("config.json: lr_g", "the logs", "you")."""
+    """A fact of this run. source: where it comes from ("config.json: lr_g", "the logs", "you").
+
+    measured: whether it was read off saved networks and optimisers, not off a configuration.
+    """
 
     value: Scalar
     source: str
+    measured: bool = False
 
 
 _G = r"(?:g|gen|generator|netg|optg|g_?opt\w*|optim\w*_?g)"
@@ -59,6 +63,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
                      r"[\w.]+\.disc_start", r"(?:\w+\.)?net_d_init_iters"),
     "packing": (r"pac", r"packing",),
     "ema": (r"(?:use_?)?ema",),
+    "ema_decay": (r"(?:g_?)?ema_?(?:decay|beta|rate|momentum)(?:_?g)?", r"(?:decay|beta)_?ema", r"polyak\w*"),
     "z_dim": (r"(?:z|latent|noise)_?dim(?:s|ension)?", r"n?z", r"latent_?(?:size|vector_?size)", r"[\w.]+\.z_dim"),
     "grad_clip": (r"(?:grad(?:ient)?_?clip(?:ping)?|clip_?grad(?:ient)?)(?:_?(?:norm|val(?:ue)?|max_norm))?",
                   r"max_?grad_?norm"),
@@ -77,13 +82,18 @@ _FAMILY_WORDS = (
 
 
 def facts_of(run: Run) -> dict[str, FactValue]:
-    """What the configuration beside the logs says, by the vocabulary of `facts.py`.
+    """What the configuration beside the logs says, by the vocabulary of `facts.py`."""
+    return facts_in(run.settings)
+
+
+def facts_in(settings: Mapping[str, Setting]) -> dict[str, FactValue]:
+    """What settings say, by the vocabulary of `facts.py`.
 
     A value that does not fit its fact (a word where a number belongs, a number out of range) is left
     out. Where several settings could give a fact, the surest name wins, then the shortest.
     """
     found: dict[str, tuple[tuple[int, int], FactValue]] = {}
-    for name, setting in run.settings.items():
+    for name, setting in settings.items():
         plain = re.sub(r"[-\s/]", "_", name.strip()).lower()
         for fact, patterns in _COMPILED.items():
             rank = next((n for n, pattern in enumerate(patterns) if pattern.fullmatch(plain)), None)
@@ -94,8 +104,8 @@ def facts_of(run: Run) -> dict[str, FactValue]:
             if value is not None and (fact not in found or key < found[fact][0]):
                 found[fact] = (key, FactValue(value, f"{setting.source.name}: {name}"))
     facts = {fact: value for fact, (_, value) in found.items()}
-    _shared_rates(run.settings, facts)
-    _flags(run.settings, facts)
+    _shared_rates(settings, facts)
+    _flags(settings, facts)
     return {**facts, **ratio_of(facts)}
 
 
@@ -177,4 +187,4 @@ def ratio_of(facts: Mapping[str, FactValue]) -> dict[str, FactValue]:
         or g.value <= 0
     ):
         return {}
-    return {"lr_ratio": FactValue(d.value / g.value, d.source)}
+    return {"lr_ratio": FactValue(d.value / g.value, d.source, measured=g.measured and d.measured)}

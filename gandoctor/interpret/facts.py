@@ -146,6 +146,16 @@ FACTS: dict[str, Fact] = {
         "integer", "samples that D sees at once (PacGAN)", "判别器一次看的样本数（PacGAN）", low=1, usual=1
     ),
     "ema": Fact("flag", "a moving average of G's weights for evaluation", "评估时是否用生成器权重的滑动平均"),
+    "parameters_G": Fact("integer", "weights and biases of the generator", "生成器的参数个数", low=1),
+    "parameters_D": Fact("integer", "weights and biases of the discriminator", "判别器的参数个数", low=1),
+    "capacity_ratio": Fact("number", "parameters of D / of G", "判别器与生成器参数个数之比", low=0),
+    "ema_decay": Fact(
+        "number",
+        "decay of the moving average of G's weights, a step",
+        "生成器权重滑动平均每步的衰减系数",
+        low=0,
+        high=1,
+    ),
     "z_dim": Fact("integer", "dimensions of the latent z", "隐变量 z 的维数", low=1),
     "grad_clip": Fact(
         "number", "gradient clipping by norm; 0 is none", "梯度范数裁剪的上限；0 为不裁剪", low=0, usual=0

@@ -9,9 +9,7 @@ A file is measured once, tensor by tensor: all that detectors ask of it is kept,
 
 from __future__ import annotations
 
-import math
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -19,65 +17,29 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from gandoctor.contents.tensors import Inert, Tensor, TensorStats, Unreadable, tensor_stats
+from gandoctor.contents.tensors import Inert, Tensor, Unreadable
+from gandoctor.interpret.measure import (
+    LARGEST,
+    Floats,
+    Layout,
+    Measured,
+    Moments,
+    Scratch,
+    Spectrum,
+    is_floating,
+    measured,
+    moments,
+)
+from gandoctor.interpret.saved import settings_in
 from gandoctor.readers.names import split_step
+from gandoctor.run import Setting
 
 Kind = Literal["linear", "conv", "transposed", "norm", "embedding", "other"]
-Floats = npt.NDArray[np.float32]
 
-_LARGEST = 1 << 24  # elements of a layer whose matrix is taken into memory: 64 MB
-_SAMPLE = 1_024  # elements of a tensor that are kept, evenly spaced: how far it moved, to about 3%
-_SMALL = 1 << 17
 _DEEP = 60  # levels of nesting; a sane checkpoint has under ten
 _MODULES = 100_000  # of a file
 _PARAMETERS = 1_000_000  # of an optimiser
-_EXACT = 96  # up to this many rows or columns the matrix is squared, which costs their cube
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One tensor of weights.
-
-    digest: a checksum of its values; the same weights have the same. sample: float32 (≤ 2048,), evenly spaced
-    elements. edge: the share of its elements with at least 90% of the largest size, measured where the root mean
-    square is over 0.6 of that (by Markov's inequality the share is under 0.45 elsewhere), else 0.
-    """
-
-    stats: TensorStats
-    digest: int
-    sample: Floats
-    edge: float = 0.0
-
-    @property
-    def norm(self) -> float:
-        """The 2-norm of its finite elements."""
-        return math.sqrt(self.stats.sum_squares)
-
-    @property
-    def rms(self) -> float:
-        """The root mean square of its finite elements, 0 where there is none."""
-        finite = self.stats.n - self.stats.nonfinite
-        return math.sqrt(self.stats.sum_squares / finite) if finite else 0.0
-
-
-def measured(tensor: Tensor) -> Measured:
-    """Measure a tensor in small pieces. Raises Unreadable."""
-    stats = tensor_stats(tensor)
-    every = max(1, -(-stats.n // (2 * _SAMPLE)))
-    digest, at, kept = 0, 0, []
-    for piece in tensor.chunks():
-        digest = zlib.crc32(np.ascontiguousarray(piece).data, digest)
-        kept.append(piece[-at % every :: every].astype(np.float32))
-        at += len(piece)
-    sample = np.concatenate(kept) if kept else np.empty(0, np.float32)
-    made = Measured(stats, digest, sample)
-    if made.rms <= 0.6 * stats.max_abs or stats.nonfinite:
-        return made
-    limit = 0.9 * stats.max_abs
-    near = sum(int(np.count_nonzero(np.abs(piece) >= limit)) for piece in tensor.chunks())
-    return replace(made, edge=near / stats.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +66,8 @@ class Layer:
     units, fan_in: outputs, and inputs to each, of linear and convolutional layers; else 0.
     weight: of the stored weights (with spectral norm, before the division).
     sigma: the largest singular value of the weights as spectral normalisation sees them, units x rest
-        (Miyato et al. 2018, arXiv:1802.05957): to 0.1% for small layers, else a lower bound by power
-        iteration that is seldom more than a tenth low. NaN where it was not measured.
+        (Miyato et al. 2018, arXiv:1802.05957): to 0.1% for small layers and where one direction stands out; else
+        a lower bound, a fifth low at most where the spectrum is flat. NaN where it was not measured.
     divisor: what spectral normalisation divides the weights by (uᵀWv), None without it.
     normalised: whether spectral or weight normalisation rescales the stored weights.
     zero_units: the share of units whose incoming weights are all exactly zero.
@@ -132,28 +94,10 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """What Adam (or RMSprop) remembers of one parameter.
-
-    name: of the parameter; "" where no network fits. gradient: the root mean square √(mean v̂) of its recent
-    gradients. step: RMS of m̂ / (√v̂ + ε), in learning rates; NaN without a first moment.
-    starved: the share of its elements with √v̂ < ε. unfed: the share of its units (first dimension) none of
-    whose elements ever had a gradient. bad: elements that are not finite.
-    """
-
-    name: str
-    size: int
-    gradient: float
-    step: float
-    starved: float
-    unfed: float
-    bad: int
-
-
-@dataclass(frozen=True, slots=True)
 class Optimiser:
     """One optimiser's state. role: of its network, by its name; lr, first_lr: the largest of its groups, now and
-    at the start (None if unsaid). steps: that it has made.
+    at the start (None if unsaid). steps: that it has made. kind: "adam", "adamw", "rmsprop", "sgd", "sgd-momentum",
+    or "" where its groups do not tell. betas_given: whether the betas are its own, not assumed.
     """
 
     name: str
@@ -165,6 +109,8 @@ class Optimiser:
     eps: float
     steps: int
     moments: tuple[Moments, ...]
+    kind: str = ""
+    betas_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +119,8 @@ class Network:
 
     role: "G", "D" or "" (a network that plays no part in the game, or that nobody can tell).
     name: what the file calls it. ema: a moving average of another network's weights.
-    tensors: statistics of every floating tensor by name, in the file's order.
+    tensors: statistics of every floating tensor by name, in the file's order. parameters: how many numbers an
+    optimiser would move: without buffers.
     """
 
     role: str
@@ -183,11 +130,16 @@ class Network:
     layers: tuple[Layer, ...]
     tensors: Mapping[str, Measured]
     optimiser: Optimiser | None = None
+    parameters: int = 0
 
     @property
     def size(self) -> int:
         """Its number of weights, biases and buffers."""
         return sum(one.stats.n for one in self.tensors.values())
+
+    def layer(self, key: str) -> Layer | None:
+        """The layer whose weights have this name, if it is there."""
+        return next((one for one in self.layers if one.key == key), None)
 
     @property
     def matrices(self) -> tuple[Layer, ...]:
@@ -198,6 +150,7 @@ class Network:
 @dataclass(slots=True)
 class Contents:
     """What one file holds. step, epoch: as it says itself, None if not. optimisers: without a network.
+    settings: hyperparameters saved beside them.
 
     problems: (place, message) of what could not be read.
     """
@@ -206,6 +159,7 @@ class Contents:
     epoch: int | None = None
     networks: list[Network] = field(default_factory=list)
     optimisers: list[Optimiser] = field(default_factory=list)
+    settings: dict[str, Setting] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -264,6 +218,7 @@ class _Found:
     optimisers: dict[Place, Mapping[Any, Any]] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
     visits: int = 0  # of modules: a file may hold one below itself many times over
+    scratch: Scratch = field(default_factory=Scratch)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def vector(self, place: str, tensor: Tensor | None) -> Floats | None:
@@ -271,7 +226,7 @@ class _Found:
         try:
             return (
                 None
-                if tensor is None or tensor.size > _LARGEST
+                if tensor is None or tensor.size > LARGEST
                 else np.asarray(tensor.array(), np.float32).reshape(-1)
             )
         except Unreadable as wrong:
@@ -328,6 +283,7 @@ def contents_of(root: object, path: Path) -> Contents:
         else:
             networks[owner] = replace(networks[owner], optimiser=optimiser)
     made.networks = networks
+    made.settings = settings_in(root, path)
     return made
 
 
@@ -461,21 +417,27 @@ def _networks(
 def _network(
     role: str, name: str, ema: bool, pair: str, tensors: Mapping[str, Tensor], found: _Found
 ) -> tuple[Network, list[tuple[str, Tensor]]]:
-    stats = {}
+    plans = _plans(tensors, found)
+    layouts = {plan.key: plan.layout for plan in plans}
+    stats: dict[str, Measured] = {}
+    spectra: dict[str, Spectrum] = {}
     for key, tensor in tensors.items():
-        if _floating(tensor):
+        if is_floating(tensor):
             try:
-                stats[key] = measured(tensor)
+                stats[key], spectrum = measured(tensor, layouts.get(key), found.scratch)
             except Unreadable as wrong:
                 found.problems.append((f"{name}.{key}", wrong.message))
-    layers = tuple(_layers(tensors, stats, found))
-    return Network(role, name, ema, pair, layers, stats), [
-        (key, tensor) for key, tensor in tensors.items() if _parameter(key, tensors)
-    ]
-
-
-def _floating(tensor: Tensor) -> bool:
-    return "float" in str(tensor.dtype) and "complex" not in str(tensor.dtype)
+                continue
+            if spectrum is not None:
+                spectra[key] = spectrum
+    layers = tuple(
+        _layer(plan, stats[plan.key], spectra.get(plan.key), tensors, found)
+        for plan in plans
+        if plan.key in stats
+    )
+    kept = [(key, tensor) for key, tensor in tensors.items() if _parameter(key, tensors)]
+    count = sum(tensor.size for _, tensor in kept)
+    return Network(role, name, ema, pair, layers, stats, parameters=count), kept
 
 
 _BUFFER = re.compile(r"running_(?:mean|var)|num_batches_tracked|weight_u|_u|_v|u\d*|sv\d*|stored_\w+|\w*filter|\w*mask|"
@@ -487,10 +449,28 @@ def _parameter(key: str, tensors: Mapping[str, Tensor]) -> bool:
     before, _, last = key.rpartition(".")
     if last == "weight_v":  # of spectral norm a buffer, of weight norm a parameter
         return f"{before}.weight_g".lstrip(".") in tensors
-    return _floating(tensors[key]) and not _BUFFER.fullmatch(last)
+    return is_floating(tensors[key]) and not _BUFFER.fullmatch(last)
 
 
-def _layers(tensors: Mapping[str, Tensor], stats: Mapping[str, Measured], found: _Found) -> Iterator[Layer]:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the names and shapes tell of a layer before anything is measured. its: what it holds → key."""
+
+    name: str
+    its: Mapping[str, str]
+    key: str
+    kind: Kind
+    axis: int
+    spectral: bool
+    layout: Layout | None
+
+    @property
+    def weight_norm(self) -> bool:
+        """Whether its weights are stored as a direction and a size."""
+        return "weight_g" in self.its or "weight_original0" in self.its
+
+
+def _plans(tensors: Mapping[str, Tensor], found: _Found) -> list[_Plan]:
     """The layers of a network in the order of the file."""
     parts: dict[str, dict[str, str]] = {}  # layer -> what -> key
     for key in tensors:
@@ -500,19 +480,14 @@ def _layers(tensors: Mapping[str, Tensor], stats: Mapping[str, Measured], found:
         elif before.endswith("parametrizations.weight.0"):
             before, last = before.removesuffix("parametrizations.weight.0").rstrip("."), f"weight{last}"
         parts.setdefault(before, {})[last] = key
-    plans = [(name, its, _weight_key(its)) for name, its in parts.items()]
-    shapes = [tuple(tensors[key].shape) if key else () for _, _, key in plans]
-    kinds = _kinds(plans, shapes, tensors)
-    for (name, its, held), shape, kind in zip(plans, shapes, kinds, strict=True):
-        key = held or ""
-        if key not in stats:
-            continue
-        made = Layer(name, key, kind, shape, stats[key])
-        if kind == "norm":
-            made = replace(made, running=_running(its, tensors, found))
-        elif kind in ("linear", "conv", "transposed"):
-            made = _with_matrix(made, its, key, tensors, found)
-        yield made
+    named = [(name, its, _weight_key(its)) for name, its in parts.items()]
+    shapes = [tuple(tensors[key].shape) if key else () for _, _, key in named]
+    kinds = _kinds(named, shapes, tensors)
+    return [
+        _plan(name, its, key, kind, tensors, found)
+        for (name, its, key), kind in zip(named, kinds, strict=True)
+        if key is not None
+    ]
 
 
 def _weight_key(its: Mapping[str, str]) -> str | None:
@@ -594,92 +569,56 @@ def _norm_like(its: Mapping[str, str]) -> bool:
     return set(its) <= {"weight", "bias", "num_batches_tracked"} and "weight" in its
 
 
-def _with_matrix(
-    layer: Layer, its: Mapping[str, str], key: str, tensors: Mapping[str, Tensor], found: _Found
-) -> Layer:
-    """A linear or convolutional layer with what its matrix tells: units x rest."""
-    size = int(np.prod(layer.shape))
+def _plan(
+    name: str, its: Mapping[str, str], key: str, kind: Kind, tensors: Mapping[str, Tensor], found: _Found
+) -> _Plan:
+    """A layer; as a matrix, units x rest, where it is a linear or convolutional one."""
+    plan = _Plan(name, its, key, kind, 0, False, None)
+    if kind not in ("linear", "conv", "transposed"):
+        return plan
+    shape = tuple(tensors[key].shape)
+    size = int(np.prod(shape))
     u, v = (
         _vector(tensors, next((its[name] for name in names if name in its), None), found)
         for names in (("weight_u", "u0", "u"), ("weight_v", "v0", "v"))
     )
-    spectral = "weight_g" not in its and "weight_original0" not in its and (u is not None or v is not None)
-    normalised = spectral or "weight_g" in its or "weight_original0" in its
-    axis = 1 if layer.kind == "transposed" else 0
+    spectral = not plan.weight_norm and (u is not None or v is not None)
+    axis = 1 if kind == "transposed" else 0
     if spectral:  # u has a value a unit: its length tells the axis where the shape does not
         length = len(u) if u is not None else size // len(v) if v is not None and len(v) else 0
-        axis = next((at for at in (axis, 1 - axis) if layer.shape[at] == length), axis)
-    units = layer.shape[axis]
-    layer = replace(layer, units=units, fan_in=size // units, normalised=normalised)
-    if layer.weight.stats.nonfinite or size > _LARGEST or "weight_original1" in its or "weight_g" in its:
-        return layer
-    flat = found.vector(key, tensors[key])
-    if flat is None:
-        return layer
-    matrix = flat.reshape(layer.shape)
-    matrix = np.ascontiguousarray(np.moveaxis(matrix, axis, 0).reshape(units, -1))
-    starts = [one for one in (u, v) if one is not None]
-    fits = all(len(one) in matrix.shape for one in starts)
-    largest = layer.weight.stats.max_abs
-    scale = largest if largest > 0 and not 1e-12 < largest < 1e12 else 1.0  # so that squares fit float32
-    sigma = scale * spectral_norm(matrix / scale if scale != 1.0 else matrix, v if fits else None)
-    zero = float(np.count_nonzero(~matrix.any(axis=1))) / units
-    divisor = None
-    if spectral and fits:
-        left = u if u is not None and len(u) == units else None
-        right = v if v is not None and len(v) == matrix.shape[1] else None
-        if right is not None:
-            product = np.einsum("ij,j->i", matrix, right)
-            divisor = float(np.linalg.norm(product) if left is None else np.dot(left, product))
-        elif left is not None:
-            divisor = float(np.linalg.norm(np.einsum("i,ij->j", left, matrix)))
-    return replace(layer, sigma=sigma, zero_units=zero, divisor=divisor)
+        axis = next((at for at in (axis, 1 - axis) if shape[at] == length), axis)
+    layout = None
+    if size <= LARGEST and not {"weight_original1", "weight_g"} & its.keys():
+        units = shape[axis]
+        fits = (u is None or len(u) == units) and (v is None or len(v) == size // units)
+        layout = Layout(shape, axis, u, v) if spectral and fits else Layout(shape, axis)
+    return replace(plan, axis=axis, spectral=spectral, layout=layout)
+
+
+def _layer(
+    plan: _Plan, weight: Measured, spectrum: Spectrum | None, tensors: Mapping[str, Tensor], found: _Found
+) -> Layer:
+    """A layer whose weights are measured."""
+    shape = tuple(tensors[plan.key].shape)
+    made = Layer(plan.name, plan.key, plan.kind, shape, weight)
+    if plan.kind == "norm":
+        return replace(made, running=_running(plan.its, tensors, found))
+    if plan.kind not in ("linear", "conv", "transposed"):
+        return made
+    units = shape[plan.axis]
+    made = replace(made, units=units, fan_in=int(np.prod(shape)) // units,
+                   normalised=plan.spectral or plan.weight_norm)  # fmt: skip
+    if spectrum is None:
+        return made
+    return replace(made, sigma=spectrum.sigma, zero_units=spectrum.zero_units, divisor=spectrum.divisor)
 
 
 def _vector(tensors: Mapping[str, Tensor], key: str | None, found: _Found) -> Floats | None:
     """A unit vector of spectral norm; some projects store it as (1, n)."""
-    if key is None or not _floating(tensors[key]):
+    if key is None or not is_floating(tensors[key]):
         return None
     values = found.vector(key, tensors[key])
     return values if values is not None and len(values) and np.isfinite(values).all() else None
-
-
-def spectral_norm(matrix: Floats, start: Floats | None = None, rounds: int = 5) -> float:
-    """Return the largest singular value of a matrix, or a lower bound of it.
-
-    matrix: float32 (m, n), finite. Right to 0.1% for a small matrix; else `rounds` of power iteration from a fixed
-    random direction and `start`, if one is given: (n,). Never too large but for rounding.
-    Not by BLAS: for products of this shape its threads cost more than they gain where the processors are busy.
-    Source: Miyato et al. 2018, arXiv:1802.05957, algorithm 1.
-
-    >>> round(spectral_norm(np.diag([3.0, 2.0]).astype(np.float32)), 5)
-    3.0
-    """
-    m, n = matrix.shape
-    if min(m, n) <= _EXACT and matrix.size <= _SMALL:
-        gram = (matrix @ matrix.T if m <= n else matrix.T @ matrix).astype(np.float64)
-        power = gram
-        for _ in range(12):  # gram to the power of 4096: only the first direction is left
-            trace = float(np.trace(power))
-            if not trace > 0:
-                return 0.0
-            power = power / trace
-            power = power @ power
-        first = power[int(np.argmax(np.diag(power)))]
-        return float(np.sqrt(first @ gram @ first / (first @ first)))
-    right: Floats = np.random.default_rng(0).standard_normal((n,), np.float32)
-    right /= np.float32(np.linalg.norm(right))
-    if start is not None and len(start) == n:
-        right += start
-        right /= np.float32(max(float(np.linalg.norm(right)), 1e-30))
-    sigma = 0.0
-    for _ in range(rounds):
-        left: Floats = np.einsum("ij,j->i", matrix, right)
-        left /= np.float32(max(float(np.linalg.norm(left)), 1e-30))
-        right = np.einsum("i,ij->j", left, matrix)
-        sigma = float(np.linalg.norm(right))
-        right /= np.float32(max(sigma, 1e-30))
-    return sigma
 
 
 # -- roles by shape -------------------------------------------------------------------------------
@@ -736,23 +675,34 @@ def _optimiser(
     beta1, beta2 = _betas(first)
     eps = _or(_number(first.get("eps")), 1e-8)
     steps = 0
-    moments = []
+    kept: list[Moments] = []
     called = "/".join(place)
     for at, entry in enumerate(entries):
         if isinstance(entry, Mapping):
             done = int(min(max(_or(_number(entry.get("step")), 0.0), 0.0), 2.0**53))
             steps = max(steps, done)
             try:
-                made = _moments(names[at] if names else "", entry, done, beta1, beta2, eps)
+                made = moments(names[at] if names else "", entry, done, beta1, beta2, eps)
             except Unreadable as wrong:
                 found.problems.append((f"{called}.state.{at}", wrong.message))
                 continue
-            moments += [] if made is None else [made]
+            kept += [] if made is None else [made]
     rates = [_or(_number(group.get("lr")), 0.0) for group in groups]
     firsts = [rate for group in groups if (rate := _number(group.get("initial_lr"))) is not None]
     optimiser = Optimiser(called, role, max(rates, default=0.0), max(firsts, default=None), beta1, beta2, eps, steps,
-                          tuple(moments))  # fmt: skip
+                          tuple(kept), _kind_of(first), "betas" in first)  # fmt: skip
     return optimiser, owner
+
+
+def _kind_of(group: Mapping[Any, Any]) -> str:
+    """What optimiser PyTorch has groups with these entries for."""
+    if "decoupled_weight_decay" in group and "amsgrad" in group:
+        return "adamw" if group["decoupled_weight_decay"] is True else "adam"
+    if "alpha" in group and "centered" in group:
+        return "rmsprop"
+    if "nesterov" in group and "dampening" in group:
+        return "sgd-momentum" if group.get("momentum") else "sgd"
+    return ""
 
 
 def _sequence(one: object) -> Sequence[Any]:
@@ -812,54 +762,3 @@ def _owner(
         return fits[0], [name for name, _ in parameters[fits[0]]]
     named = [at for at, network in enumerate(networks) if role and network.role == role and not network.ema]
     return (named[0] if len(named) == 1 else None), []
-
-
-def _moments(
-    name: str, entry: Mapping[Any, Any], done: int, beta1: float, beta2: float, eps: float
-) -> Moments | None:
-    """One parameter's moments, both read side by side in pieces. Raises Unreadable."""
-    second = entry.get("exp_avg_sq", entry.get("square_avg"))
-    first = entry.get("exp_avg")
-    if not isinstance(second, Tensor) or not _floating(second) or second.size == 0:
-        return None
-    if not isinstance(first, Tensor) or first.shape != second.shape or not _floating(first):
-        first = None
-    adam = "exp_avg_sq" in entry  # RMSprop corrects no bias
-    of_v = 1 - beta2**done if adam and done else 1.0
-    of_m = 1 - beta1**done if adam and done else 1.0
-    row = second.size // second.shape[0] if len(second.shape) > 1 else 0
-    fed = np.zeros(second.shape[0] if row else 0, np.bool_)
-    squares, moved, starved, bad, at = 0.0, 0.0, 0, 0, 0
-    least, scale = np.float32(eps * eps * of_v), np.float32(1 / math.sqrt(of_v))
-    means = first.chunks() if first is not None else None
-    for piece in second.chunks():
-        v, wrong = _finite(piece)
-        bad += wrong
-        if row:
-            ends = np.arange(at // row, (at + len(v) - 1) // row + 1)
-            fed[ends] |= np.logical_or.reduceat(v > 0, np.maximum(ends * row - at, 0))
-        at += len(v)
-        squares += float(v.sum(dtype=np.float64)) / of_v
-        starved += int(np.count_nonzero(v < least))
-        if means is not None:
-            m, wrong = _finite(next(means))
-            bad += wrong
-            root = np.sqrt(np.maximum(v, 0))
-            root *= scale
-            root += np.float32(eps)
-            ratio = np.divide(m, root, out=np.zeros_like(root), where=root > 0)
-            moved += float(np.einsum("i,i->", ratio, ratio, dtype=np.float64)) / of_m**2
-    size = second.size
-    step = math.sqrt(moved / size) if means is not None else math.nan
-    unfed = float(np.count_nonzero(~fed)) / len(fed) if row else 0.0
-    return Moments(name, size, math.sqrt(squares / size), step, starved / size, unfed, bad)
-
-
-def _finite(piece: npt.NDArray[Any]) -> tuple[Floats, int]:
-    """A piece as float32 with 0 for what is not finite (in float32), and how much is not."""
-    with np.errstate(over="ignore"):
-        values = piece.astype(np.float32, copy=False)
-    if np.isfinite(values.sum(dtype=np.float64)):
-        return values, 0
-    good = np.isfinite(values)
-    return np.where(good, values, np.float32(0)), int(np.count_nonzero(~good))

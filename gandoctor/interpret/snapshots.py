@@ -7,7 +7,7 @@ becomes a problem of the run, as in its logs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from gandoctor.findings import Stretch
-from gandoctor.run import Checkpoint, LogProblem, Run, Unit
+from gandoctor.run import Checkpoint, LogProblem, Run, Setting, Unit
 
 if TYPE_CHECKING:
     from gandoctor.interpret.networks import Contents, Network, Optimiser
@@ -62,6 +62,11 @@ class Opened:
         """All files as snapshots, in order. Opens and measures every file, once."""
         return tuple(_dated(self))
 
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """The hyperparameters that the files hold; of several values the last snapshot's."""
+        return {name: one for snapshot in self.snapshots for name, one in snapshot.settings.items()}
+
     def contents(self, one: Checkpoint) -> Contents:
         """What a file holds; empty, and a problem noted, where it cannot be read."""
         # What opens and measures weights is loaded by runs that have some.
@@ -81,11 +86,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that was saved at one step, in the unit of the run's log: one file, or one a network."""
+    """All that was saved at one step, in the unit of the run's log: one file, or one a network.
+
+    settings: the hyperparameters saved there.
+    """
 
     step: int
     files: tuple[Path, ...]
     networks: tuple[Network, ...]
+    settings: Mapping[str, Setting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,10 @@ class History:
         before = self.steps[first - 1] if first else min(since, onset)
         end = None if last == len(holds) - 1 else self.steps[last]
         return Stretch(onset, (before, onset), end, sum(holds) / len(holds))
+
+    def lasting(self, holds: Sequence[bool], since: int) -> Stretch | None:
+        """The stretch in which something holds to the last snapshot, None where it does not hold there."""
+        return self.stretch(holds, since) if holds and holds[-1] else None
 
     def moves(self, at: int, names: Sequence[str]) -> bool:
         """Whether any of these tensors changed from the snapshot `at` to the next."""
@@ -171,6 +184,10 @@ class Snapshots(Sequence[Snapshot]):
     def players(self) -> tuple[History, ...]:
         """The generators and discriminators that train."""
         return tuple(one for one in self.networks if one.plays)
+
+    def of(self, role: str) -> tuple[History, ...]:
+        """The generators ("G") or discriminators ("D") that train."""
+        return tuple(one for one in self.players if one.role == role)
 
     @cached_property
     def _mine(self) -> tuple[Snapshot, ...]:
@@ -240,7 +257,8 @@ def _snapshot(step: int, paths: Sequence[Path], contents: dict[Path, Contents]) 
                 if one.role == optimiser.role != "" and not one.ema and one.optimiser is None]  # fmt: skip
         if len(mine) == 1:
             networks[mine[0]] = replace(networks[mine[0]], optimiser=optimiser)
-    return Snapshot(step, tuple(paths), tuple(networks.values()))
+    settings = {name: one for path in paths for name, one in contents[path].settings.items()}
+    return Snapshot(step, tuple(paths), tuple(networks.values()), settings)
 
 
 def moved(before: Network, after: Network, name: str) -> float:

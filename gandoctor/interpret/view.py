@@ -13,6 +13,7 @@ import numpy as np
 from gandoctor.contents.histograms import Distributions
 from gandoctor.findings import Stretch, Subject
 from gandoctor.interpret import families
+from gandoctor.interpret.by_layer import ByLayer, Quantity, by_layer
 from gandoctor.interpret.configuration import FactValue, facts_of, ratio_of
 from gandoctor.interpret.embedding import Embedding
 from gandoctor.interpret.families import RESOLUTION, Scale
@@ -20,6 +21,7 @@ from gandoctor.interpret.frames import Frame, Frames, Held, Shows, Stream, frame
 from gandoctor.interpret.frames import Opened as OpenedGrids
 from gandoctor.interpret.layers import Layers, WithNorms
 from gandoctor.interpret.roles import METRICS, Role, named, resolve
+from gandoctor.interpret.saved import saved_facts
 from gandoctor.interpret.snapshots import Opened, Snapshots
 from gandoctor.run import LogProblem, Run, Series, Steps, Unit, Values
 from gandoctor.stats import Mask, block_medians, holding
@@ -315,6 +317,12 @@ class RunView:
     def snapshots(self) -> Snapshots:
         """The run's checkpoints in order; opened and measured at the first look inside."""
         return Snapshots(self.opened or Opened.of(self.run), self.pair, self.horizon)
+
+    def by_layer(self, network: str, quantity: Quantity) -> ByLayer | None:
+        """A quantity of "G" or "D" layer by layer over the run, from logged norms, else histograms, else
+        checkpoints: "gradient", "weight" or "update" (step / weight). None where fewer than two layers are known.
+        """
+        return by_layer(self, network, quantity)
 
     def extent(self, steps: Steps) -> tuple[int, int]:
         """First and last step between which the steps of a series are early or late: the run's, or their own
@@ -621,21 +629,24 @@ def views_of(
     family: str = "",
     facts: Mapping[str, FactValue] | None = None,
     features: str = "",
+    inside: bool = False,
 ) -> list[RunView]:
     """One view a pair of networks; one for the run where it has no pairs.
 
     roles: the user's word, tag or pattern with `*` → "D.loss.real". family: a name of `families.FAMILIES`, from the user.
     features: the user's embedding of samples, "module:callable".
+    inside: open the checkpoints for the facts that they hold; the log and the configuration beside it come first.
     """
     given = named(roles or {}, run.tags)
     apart = {tag: role for tag, role in given.items() if tag not in run.series and tag in run.tags}
     known = resolve(run.series, {tag: role for tag, role in given.items() if tag not in apart})
-    found = {**_logged_rates(run, known), **facts_of(run), **(facts or {})}
-    found = {**found, **ratio_of(found)}
     pairs = sorted({r.pair for r in known.values() if r.pair and r.quantity == "loss" and r.network == "D"})
     if len(pairs) < 2:
         pairs = [""]
     layers, opened = Layers(run, known, apart, pairs), Opened.of(run, [one for one in pairs if one])
+    saved = saved_facts(opened) if inside and run.checkpoints else {}
+    found = {**saved, **_logged_rates(run, known), **facts_of(run), **(facts or {})}
+    found = {**found, **ratio_of(found)}
     made = []
     for pair in pairs:
         mine = {tag: role for tag, role in known.items() if not pair or role.pair in ("", pair)}

@@ -46,7 +46,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     """The diagnosis of one run. Pure: the same run and configuration give the same diagnosis."""
     config = config or Config()
     rules = load_rules(*config.rules)
-    views = views_of(run, roles=config.roles, family=config.family, features=config.features)
+    views = views_of(run, roles=config.roles, family=config.family, features=config.features, inside=True)
     looked = _look(views, all_detectors(), config)
     judged = _judged(_weighed(_joined(looked.findings), views), views, config)
     chain = chain_of(judged, rules, min(view.span[0] for view in views))
@@ -203,7 +203,7 @@ def _examined_kinds(views: Sequence[RunView]) -> tuple[Kind, ...]:
     found = {
         _KIND_OF[role.quantity] for view in views for role in view.roles.values() if role.quantity in _KIND_OF
     }
-    if any(view.facts for view in views):
+    if any(not fact.measured for view in views for fact in view.facts.values()):
         found.add(Kind.CONFIGURATION)
     if any(view.has(SNAPSHOTS) for view in views):
         found.add(Kind.WEIGHTS)

@@ -2,8 +2,9 @@
 
 torch zip (`PK`, an entry `ROOT/data.pkl`), torch legacy (a pickled magic number), safetensors
 (u64le length of a JSON header), HDF5, Keras 3 (`PK`, an entry `model.weights.h5`), TensorFlow's
-`X.index`, .npz archives of weights (names such as `predictor/conv1/W`), and pickles of models such as
-StyleGAN's `network-snapshot-000040.pkl`.
+`X.index`, .npz archives of weights (names such as `predictor/conv1/W`), pickles of models such as StyleGAN's
+`network-snapshot-000040.pkl`, and the shards of torch.distributed.checkpoint (`step_100/__0_0.distcp`: several
+archives in a row, of which the first stands for the folder).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def read(path: Path) -> list[RunParts]:
 
 def _format(head: Head) -> str | None:
     data = head.data
+    if head.name.endswith(".distcp"):
+        return "distcp" if head.name == "__0_0.distcp" else None
     if data.startswith(b"PK\x03\x04"):
         if b"data.pkl" in data[:512]:
             return "torch"

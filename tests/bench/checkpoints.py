@@ -2,12 +2,17 @@
 
     python -m tests.bench.checkpoints                      # a pair of files, 256 MB together
     python -m tests.bench.checkpoints --megabytes 2048 --formats torch safetensors
+    python -m tests.bench.checkpoints --adam
 
-A pair of networks is written (float32 weights of Gaussian noise in convolutions' shapes), then each
-contender goes over both files in a process of its own: `stats` opens them and takes `tensor_stats`
-of every tensor; `numpy` reads each file with np.fromfile and sums it. The best of some rounds counts,
-the contenders taking turns, after one round that warms the page cache. Peak memory is the process's,
-imports and all. Nothing here is asserted: timings belong to a machine. The files are removed.
+A pair of networks is written (float32 weights of Gaussian noise in 1024 x 1024 matrices, with Adam's moments of
+each by `--adam`), then each contender goes over both files in a process of its own: `snapshots` measures them the
+way `diagnose` does, all that detectors ask for (norms, largest elements, singular values, moments); `stats` opens
+them and takes `tensor_stats` of every tensor; `numpy` reads each file with np.fromfile and sums it; `torch` loads
+them (memory-mapped where the format allows) and takes the norm of every tensor, and the largest singular value of
+none. The best of some rounds counts (of wall time and of processor
+time, which a busy machine disturbs less), the contenders taking turns, after one round that warms the page cache. Peak
+memory is the process's, imports and all. Nothing here is asserted: timings belong to a machine. The files are
+removed.
 """
 
 from __future__ import annotations
@@ -27,9 +32,9 @@ CHUNK = 1 << 20  # elements of one tensor in the file: 4 MB, as in a wide convol
 CLIP = 0.01
 
 
-def write(path: Path, megabytes: int, form: str, clipped: bool) -> None:
+def write(path: Path, megabytes: int, form: str, clipped: bool, adam: bool) -> None:
     """Write a checkpoint of float32 tensors, piece by piece."""
-    count = max(1, megabytes // 4)
+    count = max(1, megabytes // (12 if adam else 4))
     noise = np.random.default_rng(0).standard_normal(CHUNK + count, dtype=np.float32)
     if clipped:
         noise = noise.clip(-CLIP, CLIP)
@@ -54,7 +59,46 @@ def write(path: Path, megabytes: int, form: str, clipped: bool) -> None:
     state = {
         f"{i}.weight": torch.from_numpy(noise[i : i + CHUNK].copy()).view(1024, 1024) for i in range(count)
     }
-    torch.save(state, path, _use_new_zipfile_serialization=form == "torch")
+    tree: object = state
+    if adam:
+        moments = {i: {"step": torch.tensor(1000.0), "exp_avg": value * 1e-3, "exp_avg_sq": value**2 * 1e-6}
+                   for i, value in enumerate(state.values())}  # fmt: skip
+        group = {"lr": 2e-4, "betas": (0.5, 0.999), "eps": 1e-8, "params": list(range(count))}
+        tree = {path.name: state, f"opt_{path.name}": {"state": moments, "param_groups": [group]}}
+    torch.save(tree, path, _use_new_zipfile_serialization=form == "torch")
+
+
+def snapshots(paths: list[Path], form: str) -> int:
+    """All that `diagnose` measures; returns the elements of weights seen."""
+    from gandoctor.interpret.snapshots import Opened
+    from gandoctor.run import Checkpoint, LogProblem
+
+    problems: list[LogProblem] = []
+    opened = Opened([Checkpoint(path, 1, form) for path in paths], problems)
+    [snapshot] = opened.snapshots
+    assert not problems
+    assert len(snapshot.networks) == len(paths)
+    return sum(network.size for network in snapshot.networks)
+
+
+def by_torch(paths: list[Path], form: str) -> int:
+    """What PyTorch needs to load the files and take the norm of every tensor."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    seen = 0
+    for path in paths:
+        if form == "safetensors":
+            from safetensors.torch import load_file
+
+            tree: object = load_file(path)
+        else:
+            tree = torch.load(path, mmap=form == "torch")
+        for one in tree_leaves(tree):
+            if isinstance(one, torch.Tensor):
+                torch.linalg.vector_norm(one)
+                seen += one.numel()
+    return seen
 
 
 def stats(paths: list[Path], form: str) -> int:
@@ -87,14 +131,17 @@ def plain(paths: list[Path], form: str) -> int:
     return seen
 
 
-CONTENDERS = {"stats": stats, "numpy": plain, "open": opened}
+CONTENDERS = {"snapshots": snapshots, "stats": stats, "numpy": plain, "open": opened, "torch": by_torch}
 
 
 def child(contender: str, form: str, paths: list[Path]) -> None:
     """In a fresh process: import, then time one pass."""
-    if contender != "numpy":
+    if contender == "torch":
+        import torch  # noqa: F401
+    elif contender != "numpy":
         import gandoctor.contents.checkpoint
-        import gandoctor.contents.tensors  # noqa: F401
+        import gandoctor.interpret.networks
+        import gandoctor.interpret.snapshots  # noqa: F401
     start, cpu = time.perf_counter(), time.process_time()
     CONTENDERS[contender](paths, form)
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -117,40 +164,49 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=256, help="of both files together")
     parser.add_argument("--formats", nargs="+", default=["torch", "torch-legacy", "safetensors"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--adam", action="store_true", help="two thirds of the bytes are Adam's moments (torch only)"
+    )
+    parser.add_argument("--contenders", nargs="+", default=["snapshots", "stats", "numpy", "open"],
+                        choices=list(CONTENDERS))  # fmt: skip
     parser.add_argument("--clipped", action="store_true", help="weights clipped at ±0.01, read twice in part")
     parser.add_argument("--folder", type=Path, help="where the files go for the time being")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--write", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:
-        path, megabytes, form, clipped = options.write
-        write(Path(path), int(megabytes), form, clipped == "clipped")
+        path, megabytes, form, clipped, adam = options.write
+        write(Path(path), int(megabytes), form, clipped == "clipped", adam == "adam")
         return
     if options.child:
         child(options.child[0], options.child[1], [Path(path) for path in options.child[2:]])
         return
     print(
-        f"{'format':<14}{'contender':<11}{'wall s':>9}{'cpu s':>9}{'GB/s':>8}{'peak MB':>9}{'speed / numpy':>15}"
+        f"{'format':<14}{'contender':<11}{'wall s':>9}{'cpu s':>9}{'GB/s':>8}{'peak MB':>9}"
+        f"{'speed / numpy':>15}{'by cpu':>8}"
     )
     for form in options.formats:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             paths = [Path(folder) / name for name in ("G", "D")]
             for path in paths:  # in a process of its own: what was written is in no contender's memory
-                wanted = [str(path), str(options.megabytes // 2), form, "clipped" if options.clipped else ""]
+                wanted = [str(path), str(options.megabytes // 2), form, 
+                          "clipped" if options.clipped else "", "adam" if options.adam else ""]  # fmt: skip
                 subprocess.run(
                     [sys.executable, "-m", "tests.bench.checkpoints", "--write", *wanted], check=True
                 )
             size = sum(path.stat().st_size for path in paths) / 1e9
             best: dict[str, dict[str, float]] = {}
             for turn in range(options.rounds + 1):
-                for contender in CONTENDERS:
+                for contender in dict.fromkeys([*options.contenders, "numpy"]):
                     found = measure(contender, form, paths)
-                    if turn and (contender not in best or found["wall"] < best[contender]["wall"]):
-                        best[contender] = found
+                    if turn:
+                        known = best.setdefault(contender, found)
+                        best[contender] = {what: min(value, known[what]) for what, value in found.items()}
             for contender, found in best.items():
                 print(
                     f"{form:<14}{contender:<11}{found['wall']:>9.3f}{found['cpu']:>9.3f}{size / found['wall']:>8.2f}"
-                    f"{found['peak']:>9.0f}{best['numpy']['wall'] / found['wall']:>15.2f}",
+                    f"{found['peak']:>9.0f}{best['numpy']['wall'] / found['wall']:>15.2f}"
+                    f"{best['numpy']['cpu'] / found['cpu']:>8.2f}",
                     flush=True,
                 )
 

@@ -543,9 +543,17 @@ def test_npz(tmp_path: Path, save: Any) -> None:
     assert ours["objects"].problem
 
 
-@pytest.mark.parametrize("kind", ["hdf5", "keras", "tensorflow"])
-def test_how_to_export(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(Unreadable, match=r"np\.savez"):
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("hdf5", r"np\.savez"),
+        ("keras", r"np\.savez"),
+        ("tensorflow", r"np\.savez"),
+        ("distcp", "dcp_to_torch_save"),
+    ],
+)
+def test_how_to_export(tmp_path: Path, kind: str, way: str) -> None:
+    with pytest.raises(Unreadable, match=way):
         open_checkpoint(tmp_path / "x", kind)
 
 

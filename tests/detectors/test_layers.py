@@ -5,21 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gandoctor.detectors.layers import (
-    average_frozen,
-    layers_frozen,
-    network_frozen,
-    units_dead,
-    weights_not_finite,
-)
+from gandoctor.detectors.layers import layers_frozen, network_frozen, units_dead, weights_not_finite
 from gandoctor.findings import Finding, Severity
 from gandoctor.run import Run
 from tests.checkpoints import Net, Tree, healthy, saved
 from tests.runs import hears, measured, one_finding, refusal
 
-not_finite, frozen, still, dead, average = map(
-    hears, (weights_not_finite, network_frozen, layers_frozen, units_dead, average_frozen)
-)
+not_finite, frozen, still, dead = map(hears, (weights_not_finite, network_frozen, layers_frozen, units_dead))
 Change = Callable[[Tree], object]
 
 
@@ -57,16 +49,6 @@ def unfed(share: float) -> Change:
     return change
 
 
-def averaged(decay: float) -> Run:
-    """Snapshots with a moving average of G."""
-    made = healthy()
-    mean = next(iter(made.values()))["G"]
-    for tree in made.values():
-        mean = {key: decay * mean[key] + np.float32(1 - decay) * value for key, value in tree["G"].items()}
-        tree["G_ema"] = mean
-    return saved(made)
-
-
 def some_dead(share: float) -> Run:
     return saved(changed(unfed(share)))
 
@@ -76,7 +58,6 @@ FIRES = {
     "network_frozen": saved(held("G")),
     "layers_frozen": saved(held("D", "4.weight", since=8_000)),
     "units_dead": some_dead(0.95),
-    "average_frozen": averaged(1.0),
 }
 # The last bias of a critic has no gradient by construction, and half of a layer may be dead in health.
 SILENT = {
@@ -84,7 +65,6 @@ SILENT = {
     "network_frozen": saved(held("G", "2.weight")),
     "layers_frozen": saved(held("D", "6.bias")),
     "units_dead": some_dead(0.6),
-    "average_frozen": averaged(0.999),
 }
 
 
@@ -185,12 +165,6 @@ def test_a_whole_network_is_not_a_layer() -> None:
 
 def test_one_checkpoint_is_too_few_to_compare() -> None:
     assert refusal(still(saved(healthy(1))))[:2] == ("too-short", "too-few-points")
-
-
-def test_an_average_that_never_moves_is_named() -> None:
-    finding = one_finding(average(FIRES["average_frozen"]))
-    assert (finding.params["layer"], finding.severity) == ("G_ema", Severity.WARNING)
-    assert refusal(average(saved(healthy())))[1] == "no-moving-average"
 
 
 @pytest.mark.parametrize(("share", "fires"), [(0.85, 0), (0.95, 1)])

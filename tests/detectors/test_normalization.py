@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from gandoctor.detectors.normalization import (
     statistics_stand_still,
 )
 from gandoctor.findings import Severity
+from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.run import Run
 from tests.checkpoints import Net, Tree, healthy, saved
 from tests.runs import hears, measured, one_finding, refusal
@@ -91,3 +94,42 @@ def test_networks_without_batch_norm_are_not_examined() -> None:
         assert refusal(hear(saved(healthy(2)))) == (
             "not-examinable", "no-running-statistics", "checkpoints",
         )  # fmt: skip
+
+
+def trained(asleep_since: int) -> Run:
+    """Snapshots of a small G with batch norm and a D that PyTorch trains; G is in eval() from a step on."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    torch.manual_seed(0)
+    g = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
+    d = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
+    opts = [torch.optim.Adam(one.parameters(), 1e-3, betas=(0.5, 0.9)) for one in (g, d)]
+    loss = nn.functional.softplus
+    trees = {}
+    for step in range(1, 151):
+        g.train(step <= asleep_since)
+        fake = g(torch.randn(32, 4))
+        real = 1 + 0.1 * torch.randn(32, 2)
+        for opt, value in ((opts[1], loss(-d(real)).mean() + loss(d(fake.detach())).mean()), (opts[0], None)):
+            opt.zero_grad()
+            (loss(-d(fake)).mean() if value is None else value).backward()
+            opt.step()
+        if step % 50 == 0:
+            trees[step] = {name: one.state_dict() for name, one in zip(("G", "D", "opt_G", "opt_D"), (g, d, *opts),
+                                                                       strict=True)}  # fmt: skip
+            trees[step] = copy.deepcopy(trees[step])
+    return saved(trees)
+
+
+def test_networks_that_pytorch_trains_are_examined() -> None:
+    for since, found in ((1_000, []), (60, ["GD606"]), (0, ["GD606"])):
+        diagnosis = diagnose_run(trained(since))
+        assert [one.finding.code for one in diagnosis.findings if one.finding.code == "GD606"] == found
+        states = {line.code: line.state for line in diagnosis.coverage}
+        assert {states[f"GD{code}"] for code in (301, 302, 303, 601, 602, 603, 605, 606)} == {"examined"}
+
+
+def test_without_batch_norm_that_is_the_reason_at_any_number_of_snapshots() -> None:
+    for count in (1, 3):
+        [line] = [one for one in diagnose_run(saved(healthy(count))).coverage if one.code == "GD606"]
+        assert line.reason == "no-running-statistics"

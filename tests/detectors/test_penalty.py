@@ -3,10 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gandoctor.detectors.penalty import critic_without_bound, penalty_dominates, weight_out_of_the_usual
+from gandoctor.detectors import all_detectors, run_detector
+from gandoctor.detectors.penalty import (
+    critic_without_bound,
+    penalty_dominates,
+    saved_weight_out_of_the_usual,
+    weight_out_of_the_usual,
+)
 from gandoctor.findings import Kind, Severity
+from gandoctor.interpret.view import views_of
 from gandoctor.run import Run
+from tests.checkpoints import healthy, saved
 from tests.runs import (
+    Said,
     Shape,
     game,
     hears,
@@ -45,9 +54,11 @@ def penalised(penalty: Shape, **settings: float) -> Run:
 FIRES = {
     "critic_without_bound": critic(lambda_gp=0.0),
     "penalty_dominates": penalised(noisy(level(5.0), 0.2), r1_gamma=1000.0),
+    "saved_weight_out_of_the_usual": saved(healthy(1), lambda_gp=1000.0),
     "weight_out_of_the_usual": critic(lambda_gp=1000.0),
 }
 SILENT = {
+    "saved_weight_out_of_the_usual": saved(healthy(1), lambda_gp=10.0),
     "critic_without_bound": critic(noisy(level(0.1), 0.5), lambda_gp=10.0),
     "penalty_dominates": penalised(noisy(level(0.05), 0.5), r1_gamma=1.0),
     "weight_out_of_the_usual": critic(lambda_gp=10.0),
@@ -138,3 +149,20 @@ def test_ten_times_the_published_weights(weight: float, fires: int) -> None:
 
 def test_a_weight_is_asked_for() -> None:
     assert refusal(heavy(make_run({"loss_D": level(1.0)}))) == ("not-examinable", "missing-signal", "penalty")
+
+
+def test_a_lone_checkpoint_tells_its_weight() -> None:
+    def lone(**args: object) -> Said:
+        run = saved({5_000: {**healthy(1)[4_000], "args": args}})
+        [view] = views_of(run, inside=True)
+        [which] = [one for one in all_detectors() if one.detect is saved_weight_out_of_the_usual]
+        return list(run_detector(which, view))
+
+    assert measured(one_finding(lone(lambda_gp=500.0))) == {
+        "penalty_weight (checkpoint_005000.pt: lambda_gp)": 500
+    }
+    assert one_finding(lone(lambda_gp=0.0, gan_mode="wgangp")).severity is Severity.WARNING
+    assert lone(lambda_gp=10.0, gan_mode="wgangp") == []
+    assert lone(lambda_gp=0.0, gan_mode="hinge") == []
+    assert lone(lambda_gp=0.0, gan_mode="wgan", clip_value=0.01) == []
+    assert refusal(lone(gan_mode="wgan")) == ("not-examinable", "missing-signal", "penalty")

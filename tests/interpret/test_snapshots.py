@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from gandoctor import load_all
 from gandoctor.contents.tensors import Inert, Tensor
 from gandoctor.detectors import all_detectors, run_detector
 from gandoctor.findings import Finding, Severity
-from gandoctor.interpret.networks import Layer, Network, contents_of, spectral_norm
+from gandoctor.interpret.networks import Layer, Network, contents_of
+from gandoctor.interpret.singular import spectral_norm
 from gandoctor.interpret.snapshots import Opened, Snapshots, moved
 from gandoctor.interpret.view import SNAPSHOTS, RunView, views_of
 from gandoctor.judge.diagnose import diagnose_run
@@ -155,6 +157,20 @@ def test_a_moving_average_is_no_player() -> None:
     run = run_with({"checkpoint_5.pt": {"G": g, "G_ema": g, "D": net(D_SIZES, 2)}})
     assert ("G", "G_ema", True) in names(run)
     assert [one.name for one in snapshots(run).players] == ["G", "D"]
+
+
+def test_a_folder_of_shards_is_told_how_to_become_a_file() -> None:
+    from torch.distributed import checkpoint
+
+    place = folder()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without a process group: one process
+        checkpoint.save({"D": net(D_SIZES)}, checkpoint_id=str(place / "step_100"))
+    [run] = load_all(place)
+    diagnose_run(run)
+    [problem] = run.problems
+    assert (problem.file.name, problem.kind) == ("__0_0.distcp", "unreadable")
+    assert "dcp_to_torch_save" in problem.message
 
 
 def test_a_pickled_module_is_read_like_its_state_dict() -> None:

@@ -62,6 +62,7 @@ def test_torch(tmp_path: Path) -> None:
         ("ckpt-7.index", bytes(40) + bytes.fromhex("57fb808b247547db"), "tensorflow", 7),
         ("network-snapshot-000040.pkl", pickle.dumps({"G": [1.0]}), "pickle", 40),
         ("G_1.pkl", pickle.dumps("torch._utils"), "pickle", 1),
+        ("__0_0.distcp", b"PK\x03\x04 archive/data.pkl", "distcp", 0),
     ],
 )
 def test_others(tmp_path: Path, name: str, data: bytes, form: str, step: int | None) -> None:
@@ -78,6 +79,7 @@ def test_others(tmp_path: Path, name: str, data: bytes, form: str, step: int | N
         ("book.index", b"chapter one\n"),
         ("losses.json", b'{"loss": [1, 2]}'),
         ("cut.pth", b"PK\x03\x04"),
+        ("__1_0.distcp", b"PK\x03\x04 archive/data.pkl"),  # the first shard stands for all
         ("empty.pth", b""),
     ],
 )
