@@ -255,8 +255,7 @@ def check(
 @_reading
 def roles(paths: Sequence[str], **options: Any) -> int:
     """Show how each tag of the runs at PATHS was read."""
-    from gandoctor.judge.diagnose import diagnose_run
-    from gandoctor.many import fitting
+    from gandoctor.judge.diagnose import diagnose_run, fitting
     from gandoctor.readers.load import load_run
     from gandoctor.reports.terminal import print_roles
 
