@@ -45,7 +45,11 @@ def terms_of(runs: Sequence[Run], views: Sequence[Sequence[RunView]], rates: Seq
         key: min(_density(run.series[one[key][0]]) * rate for run, one, rate in zip(runs, held, rates, strict=True))
         for key in common
     }
-    missing = {" ".join(filter(None, (key[0], key[1]))) for key in every - common if key[1] != "other"}
+    missing = {
+        " ".join(filter(None, (key[0], key[1].removeprefix("-."))))
+        for key in every - common
+        if key[1] != "other"
+    }
     extras = {
         "samples": [bool(run.images) for run in runs],
         "checkpoints": [bool(run.checkpoints) for run in runs],
