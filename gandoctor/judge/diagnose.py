@@ -243,8 +243,8 @@ def _worth() -> dict[str, int]:
 
 
 def known_at_step(primary: Judged | None, views: Sequence[RunView], config: Config) -> int | None:
-    """The earliest step at which a symptom, the primary above all, could have been known: the shortest beginning of the run,
-    of a few tried after the onset, in which its own detectors already fire.
+    """The earliest step at which a symptom could have been known, the primary above all: the shortest
+    beginning of the run, of a few tried after the onset, in which its own detectors already fire.
     """
     if primary is None or primary.finding.severity < Severity.WARNING:
         return None

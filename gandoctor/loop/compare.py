@@ -94,18 +94,24 @@ class Comparison:
     notes: tuple[Reason, ...] = ()
 
 
-def compare_all(baseline: Sequence[Run], candidates: Sequence[Run], config: Config | None = None) -> list[Comparison]:
+def compare_all(
+    baseline: Sequence[Run], candidates: Sequence[Run], config: Config | None = None
+) -> list[Comparison]:
     """One comparison a configuration among the candidates; runs that differ in the seed only are pooled."""
     views = [read(run, config)[0] for run in candidates]
     return [compare_runs(baseline, [candidates[n] for n in group], config) for group in alike(views)]
 
 
-def compare_runs(baseline: Sequence[Run], candidate: Sequence[Run], config: Config | None = None) -> Comparison:
+def compare_runs(
+    baseline: Sequence[Run], candidate: Sequence[Run], config: Config | None = None
+) -> Comparison:
     """Compare the seeds of a baseline with those of one candidate. Raises UserError if a side is empty,
     or the steps of the logs count different things.
     """
     if not baseline or not candidate:
-        raise UserError("a comparison needs a baseline and a candidate", hint="gandoctor compare BASELINE CANDIDATE…")
+        raise UserError(
+            "a comparison needs a baseline and a candidate", hint="gandoctor compare BASELINE CANDIDATE…"
+        )
     runs = [*baseline, *candidate]
     views = [read(run, config) for run in runs]
     rates = [_rate(views[0][0], own[0], run) for own, run in zip(views, runs, strict=True)]
@@ -204,7 +210,11 @@ def _known(judged: Judged, diagnosis: Diagnosis, config: Config | None) -> int:
 
 
 def _symptoms(
-    a: Sequence[Member], b: Sequence[Member], targets: Mapping[str, Severity], need: int | None, bounds: Limits
+    a: Sequence[Member],
+    b: Sequence[Member],
+    targets: Mapping[str, Severity],
+    need: int | None,
+    bounds: Limits,
 ) -> list[SymptomChange]:
     made = []
     for code in codes_of([*a, *b]):
@@ -293,7 +303,9 @@ class _Judge:
     def _health(self, member: Member, before: Mapping[str, Severity]) -> tuple[Health, str]:
         """Whether a run has what must go, or an error that the baseline has not."""
         worse = Severity.ERROR if self.targets else Severity.WARNING
-        if any(s >= worse and s > before.get(code, Severity.INFO) for code, (s, _) in member.symptoms().items()):
+        if any(
+            s >= worse and s > before.get(code, Severity.INFO) for code, (s, _) in member.symptoms().items()
+        ):
             return Health.ILL, "new"
         if not self.targets and member.diagnosis.verdict is Verdict.UNKNOWN:
             return Health.UNKNOWN, "not-judged"
@@ -308,7 +320,9 @@ class _Judge:
         if self.targets and self.need is not None and self.steps < self.need:
             self._too_short()
         elif self.targets:
-            self.reasons.append(Reason("not-in-common", {"codes": list(self.targets), "dropped": list(self.dropped)}))
+            self.reasons.append(
+                Reason("not-in-common", {"codes": list(self.targets), "dropped": list(self.dropped)})
+            )
         else:
             self.reasons.append(Reason("baseline-unknown", {"log": self._log_next(self.a)}))
 
@@ -316,7 +330,11 @@ class _Judge:
         if "too-short" in why:
             self._too_short()
         elif "not-examined" in why:
-            fields = {"codes": list(self.targets), "dropped": list(self.dropped), "log": self._log_next(self.b)}
+            fields = {
+                "codes": list(self.targets),
+                "dropped": list(self.dropped),
+                "log": self._log_next(self.b),
+            }
             self.reasons.append(Reason("not-examined", fields))
         else:
             self.reasons.append(Reason("candidate-unknown", {"log": self._log_next(self.b)}))
@@ -393,7 +411,9 @@ class _Judge:
 
     def _new(self) -> list[str]:
         before = worst(self.a)
-        return sorted(code for code, severity in worst(self.b).items() if severity > before.get(code, Severity.INFO))
+        return sorted(
+            code for code, severity in worst(self.b).items() if severity > before.get(code, Severity.INFO)
+        )
 
     def _log_next(self, side: Sequence[Member]) -> str:
         return next((name for member in side for name in member.diagnosis.log_next), "")
@@ -415,14 +435,17 @@ def _notes(changed: Changes, views: Sequence[RunView], count: int) -> list[Reaso
     elif not changed.things:
         notes.append(Reason("nothing-changed"))
     elif len(changed.things) > 1:
-        notes.append(Reason("several-changes", {"count": len(changed.things), "names": names(changed.settings)}))
+        notes.append(
+            Reason("several-changes", {"count": len(changed.things), "names": names(changed.settings)})
+        )
     for side, own in (("baseline", views[:count]), ("candidate", views[count:])):
         differs = differing(own)
         if differs:
             notes.append(Reason("mixed-side", {"side": side, "names": differs}))
-    if any(view.facts.get(name) for view in views for name in ("g_steps",)) and len(
-        {view.facts["g_steps"].value for view in views if "g_steps" in view.facts}
-    ) > 1:
+    if (
+        any(view.facts.get(name) for view in views for name in ("g_steps",))
+        and len({view.facts["g_steps"].value for view in views if "g_steps" in view.facts}) > 1
+    ):
         notes.append(Reason("g-steps-differ"))
     return notes
 

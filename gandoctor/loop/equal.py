@@ -42,7 +42,9 @@ def terms_of(runs: Sequence[Run], views: Sequence[Sequence[RunView]], rates: Seq
     common = frozenset.intersection(*(frozenset(one) for one in held))
     every = frozenset().union(*held)
     density = {
-        key: min(_density(run.series[one[key][0]]) * rate for run, one, rate in zip(runs, held, rates, strict=True))
+        key: min(
+            _density(run.series[one[key][0]]) * rate for run, one, rate in zip(runs, held, rates, strict=True)
+        )
         for key in common
     }
     missing = {
@@ -64,7 +66,7 @@ def terms_of(runs: Sequence[Run], views: Sequence[Sequence[RunView]], rates: Seq
 
 def restricted(run: Run, views: Sequence[RunView], terms: Terms, rate: float) -> Run:
     """The run as a log of the common roles would have it; the run itself where nothing is to be left out."""
-    series = {}
+    series: dict[str, Series] = {}
     for key, tags in _held(views).items():
         if key in terms.roles:
             series |= {tag: _thinned(run.series[tag], terms.density[key] / rate) for tag in tags}

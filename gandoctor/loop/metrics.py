@@ -34,7 +34,9 @@ class MetricChange:
     p: float | None
 
 
-def metric_changes(baseline: Sequence[Member], candidate: Sequence[Member], limits: Limits) -> list[MetricChange]:
+def metric_changes(
+    baseline: Sequence[Member], candidate: Sequence[Member], limits: Limits
+) -> list[MetricChange]:
     """Every metric that both sides logged and that can be believed."""
     first, second = [_ends(member) for member in baseline], [_ends(member) for member in candidate]
     names = sorted({name for one in first for name in one} & {name for one in second for name in one})

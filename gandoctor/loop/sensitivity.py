@@ -65,7 +65,9 @@ def sensitivity_of(runs: Sequence[Run], config: Config | None = None) -> Sensiti
     """Count the illness over several seeds, on equal logging. Raises UserError for fewer than two runs."""
     if len(runs) < 2:
         where = str(runs[0].path) if runs else ""
-        raise UserError("one run says nothing about seeds", where=where, hint="name two runs or more, or their folder")
+        raise UserError(
+            "one run says nothing about seeds", where=where, hint="name two runs or more, or their folder"
+        )
     views = [read(run, config) for run in runs]
     rates = [rate_of(views[0][0], own[0]) for own in views]
     for run, own, rate in zip(runs, views, rates, strict=True):

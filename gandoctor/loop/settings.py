@@ -18,7 +18,10 @@ from gandoctor.run import Run, Scalar
 
 _DERIVED = ("lr_ratio", "steps")  # of other facts; the length is compared apart
 _FROM_LOG = "the log: "
-_SAME, _SAME_LOGGED = 1e-6, 0.02  # relative: of settings; of rates read off a log, whose first point may be late
+_SAME, _SAME_LOGGED = (
+    1e-6,
+    0.02,
+)  # relative: of settings; of rates read off a log, whose first point may be late
 _IGNORED = re.compile(
     r"""(\w+_)?(random_?)?seeds?(_\w+)? | random_state
     | ((run|exp|experiment|job|project|trial|sweep|group|wandb|model_save)_?)?(name|id|uuid|tags?|notes?|comments?)
@@ -87,7 +90,7 @@ def changes(old: RunView, new: RunView) -> Changes:
         moved = {(str(c.old).lower(), str(c.new).lower()) for _, c in found}
         for name in sorted({*a.rest, *b.rest}):
             one_raw, other_raw = a.rest.get(name), b.rest.get(name)
-            if not _same(one_raw, other_raw) and (str(one_raw).lower(), str(other_raw).lower()) not in moved:
+            if not same(one_raw, other_raw) and (str(one_raw).lower(), str(other_raw).lower()) not in moved:
                 found.append(((name, name), Changed(name, one_raw, other_raw, False)))
     groups: dict[object, list[Changed]] = {}
     turned = {change.name: change for _, change in found}
@@ -110,7 +113,11 @@ def _thing(change: Changed, turned: Mapping[str, Changed]) -> str:
     if change.name in ("penalty", "penalty_weight") and "penalty" in turned:
         new = (turned["penalty"].new, turned["family"].new if "family" in turned else None)
         return "family" if new == ("gp", "wgan-gp") else "penalty"
-    if change.name == "clip_value" and "family" in turned and "wgan" in (turned["family"].new, turned["family"].old):
+    if (
+        change.name == "clip_value"
+        and "family" in turned
+        and "wgan" in (turned["family"].new, turned["family"].old)
+    ):
         return "family"
     if change.name == "lr_schedule" or (not change.fact and change.name.startswith(("lr_", "scheduler"))):
         return "lr_schedule" if "lr_schedule" in turned else ""
@@ -122,8 +129,8 @@ def _alike(one: Changed, other: Changed) -> bool:
     values = (one.old, one.new, other.old, other.new)
     if all(isinstance(v, float) and v > 0 for v in values):
         a, b, c, d = (float(v) for v in values if isinstance(v, float))
-        return _same(b / a, d / c)
-    return _same(one.old, other.old) and _same(one.new, other.new)
+        return same(b / a, d / c)
+    return same(one.old, other.old) and same(one.new, other.new)
 
 
 def alike(views: Sequence[RunView]) -> list[list[int]]:
@@ -189,10 +196,10 @@ def _moved(name: str, one: FactValue | None, other: FactValue | None) -> bool:
     if (a is None or b is None) and usual is not None:
         a, b = (usual if v is None else v for v in (a, b))
     logged = any(fact is not None and fact.source.startswith(_FROM_LOG) for fact in (one, other))
-    return not _same(a, b, _SAME_LOGGED if logged else _SAME)
+    return not same(a, b, _SAME_LOGGED if logged else _SAME)
 
 
-def _same(one: Scalar, other: Scalar, tolerance: float = _SAME) -> bool:
+def same(one: Scalar, other: Scalar, tolerance: float = _SAME) -> bool:
     """Whether two values mean the same: 1e-4 and "0.0001", true and "True", not given and off."""
     a, b = _read(one), _read(other)
     if isinstance(a, float) and isinstance(b, float):

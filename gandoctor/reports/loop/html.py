@@ -37,12 +37,16 @@ def write_pages(
     written = []
     for place, one in enumerate(comparisons):
         own = path if place == 0 else path.with_name(f"{path.stem}-{place + 1}{path.suffix}")
-        text = compare_page(one, msgspec.structs.replace(report, comparisons=(report.comparisons[place],)), rules)
+        text = compare_page(
+            one, msgspec.structs.replace(report, comparisons=(report.comparisons[place],)), rules
+        )
         try:
             own.parent.mkdir(parents=True, exist_ok=True)
             own.write_text(text, encoding="utf-8", newline="\n")
         except OSError as fault:
-            raise UserError(f"the page cannot be written: {fault.strerror or fault}", where=str(own)) from fault
+            raise UserError(
+                f"the page cannot be written: {fault.strerror or fault}", where=str(own)
+            ) from fault
         written.append(own)
     return written
 
@@ -94,7 +98,9 @@ def overlaid(one: Comparison, lang: str) -> list[Figure]:
     for side, members in (("Baseline", one.baseline), ("Candidate", one.candidate)):
         for member in members[:_SEEDS]:
             for figure in figures(member.diagnosis, lang):
-                mine = replace(figure, lines=tuple(_line(line, side, member, one, lang) for line in figure.lines))
+                mine = replace(
+                    figure, lines=tuple(_line(line, side, member, one, lang) for line in figure.lines)
+                )
                 known = found.get(figure.id)
                 found[figure.id] = mine if known is None else _joined(known, mine)
     return list(found.values())
@@ -107,7 +113,9 @@ def _line(line: Line, side: str, member: Member, one: Comparison, lang: str) -> 
     if member.rate != 1:
         line = replace(line, steps=_scaled(line.steps, member.rate), broken=_scaled(line.broken, member.rate))
         trend = None if trend is None else replace(trend, steps=_scaled(trend.steps, member.rate))
-    return replace(line, name=f"{name}: {line.name}", dash="dash" if side == "Baseline" else "solid", trend=trend)
+    return replace(
+        line, name=f"{name}: {line.name}", dash="dash" if side == "Baseline" else "solid", trend=trend
+    )
 
 
 def _scaled(steps: Any, rate: float) -> Any:
@@ -142,7 +150,9 @@ def _lanes(one: Comparison, lang: str, rules: Mapping[str, Any]) -> list[dict[st
     for side, members in (("Baseline", one.baseline), ("Candidate", one.candidate)):
         member = members[0]
         told = run_rows.run_rows(member.diagnosis, lang, rules)
-        shown = [finding for finding in told.findings if finding.severity != "info" and finding.code != "GD901"]
+        shown = [
+            finding for finding in told.findings if finding.severity != "info" and finding.code != "GD901"
+        ]
         for finding in sorted(shown, key=lambda f: f.onset_step)[:_MARKS]:
             mark = page._mark(finding)
             end = one.steps if finding.end_step is None else round(finding.end_step / member.rate)

@@ -12,7 +12,7 @@ import gandoctor
 from gandoctor.judge.rules import Rule, load_rules
 from gandoctor.loop.proportions import exact
 from gandoctor.reports import texts
-from gandoctor.reports.contract import Scalar, Verdict
+from gandoctor.reports.contract import Scalar
 from gandoctor.reports.contract import Severity as SeverityWord
 from gandoctor.reports.loop import contract
 from gandoctor.reports.loop.words import say
@@ -71,20 +71,28 @@ def comparison_rows(one: Comparison, lang: str, rules: Rules) -> contract.Compar
     )
 
 
-def sensitivity_report(one: Sensitivity, lang: str = "en", rules: Rules | None = None) -> contract.SensitivityReport:
+def sensitivity_report(
+    one: Sensitivity, lang: str = "en", rules: Rules | None = None
+) -> contract.SensitivityReport:
     """The whole object that `sensitivity` prints."""
     known = load_rules() if rules is None else rules
     notes = []
     if one.differs:
-        fields = {"names": join(list(one.differs), lang)}
-        notes.append(contract.Said("seeds-differ", say("note-seeds-differ", lang, **fields)))
-    if not all(member.diagnosis.run.settings for member in one.members):
-        notes.append(contract.Said("seeds-unknown", say("note-seeds-unknown", lang)))
+        names = join(list(one.differs), lang)
+        notes.append(contract.Said("seeds-differ", say("note-seeds-differ", lang, names=names)))
+    bare = sum(not member.diagnosis.run.settings for member in one.members)
+    if bare:
+        fields = {"count": bare, "all": len(one.members)}
+        notes.append(contract.Said("seeds-unknown", say("note-seeds-unknown", lang, **fields)))
     untold = len(one.members) - one.ill.known
     if untold:
-        notes.append(contract.Said("seeds-untold", say("seeds-untold", lang, count=untold, all=len(one.members))))
+        notes.append(
+            contract.Said("seeds-untold", say("seeds-untold", lang, count=untold, all=len(one.members)))
+        )
     low, high = (f"{100 * bound:.0f}%" for bound in one.ill.exact)
-    because = say(f"because-{one.origin.value}", lang, ill=one.ill.ill, known=one.ill.known, low=low, high=high)
+    because = say(
+        f"because-{one.origin.value}", lang, ill=one.ill.ill, known=one.ill.known, low=low, high=high
+    )
     return contract.SensitivityReport(
         schema=contract.VERSION,
         gandoctor=gandoctor.__version__,
@@ -144,7 +152,7 @@ def _run(member: Member) -> contract.Run:
     return contract.Run(
         path=encodable(diagnosis.run.path.as_posix()),
         name=encodable(diagnosis.run.name),
-        verdict=cast(Verdict, diagnosis.verdict.value),
+        verdict=diagnosis.verdict.value,
         primary=None if primary is None else primary.finding.code,
         last_step=member.last,
     )
@@ -163,14 +171,15 @@ def _symptom(one: SymptomChange, lang: str, rules: Rules) -> contract.Symptom:
 
 
 def _tally(one: Tally) -> contract.Tally:
-    return contract.Tally(one.ill, one.known, _interval(*exact(one.ill, one.known)), _severity(one), one.onsets)
+    return contract.Tally(
+        one.ill, one.known, _interval(*exact(one.ill, one.known)), _severity(one), one.onsets
+    )
 
 
 def _metric(one: MetricChange) -> contract.Metric:
-    values = (tuple(_rounded(value, 6) for value in side) for side in (one.baseline, one.candidate))
-    return contract.Metric(
-        encodable(one.name), one.higher_is_better, *values, cast(contract.MetricWord, one.change), _rounded(one.p)
-    )
+    old, new = (tuple(_rounded(value, 6) for value in side) for side in (one.baseline, one.candidate))
+    word = cast(contract.MetricWord, one.change)
+    return contract.Metric(encodable(one.name), one.higher_is_better, old, new, word, _rounded(one.p))
 
 
 def _seed_symptom(told: Tally, share: Share, lang: str, rules: Rules) -> contract.SeedSymptom:

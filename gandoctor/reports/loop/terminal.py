@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gandoctor.reports import texts
+from gandoctor.reports.contract import Scalar
 from gandoctor.reports.loop import contract
 from gandoctor.reports.loop.words import SYMBOLS, TONES, say
 from gandoctor.reports.terminal import _BADGE, _encoded, _print, _width, value
@@ -26,12 +27,16 @@ _CHANGES = {"gone": "green", "milder": "green", "fewer": "green", "later": "gree
             "new": "red", "worse": "red", "more": "red", "earlier": "red"}  # fmt: skip
 
 
-def print_comparisons(report: contract.CompareReport, console: Console, report_path: Path | None = None) -> None:
+def print_comparisons(
+    report: contract.CompareReport, console: Console, report_path: Path | None = None
+) -> None:
     """Print every comparison, one after another."""
     for one in report.comparisons:
         print_comparison(one, console, report.language)
     if report_path is not None:
-        _print(console, Text.assemble((say("report", report.language), "bold"), "  ", clean(str(report_path))))
+        _print(
+            console, Text.assemble((say("report", report.language), "bold"), "  ", clean(str(report_path)))
+        )
 
 
 def print_comparison(one: contract.Comparison, console: Console, lang: str) -> None:
@@ -94,12 +99,14 @@ def restored(one: contract.Comparison, lang: str) -> str:
     return ", ".join(f"{clean(s.name)} = {_given(s.old, lang)}" for s in one.restore)
 
 
-def _given(one: contract.Scalar, lang: str) -> str:
+def _given(one: Scalar, lang: str) -> str:
     return value(one, say("not-given", lang))
 
 
 def _versus(one: contract.Comparison, lang: str) -> str:
-    return say("versus", lang, baseline=side_name(one.baseline, lang), candidate=side_name(one.candidate, lang))
+    return say(
+        "versus", lang, baseline=side_name(one.baseline, lang), candidate=side_name(one.candidate, lang)
+    )
 
 
 def side_name(runs: Sequence[contract.Run], lang: str) -> str:
@@ -146,7 +153,12 @@ def _metrics(one: contract.Comparison, lang: str, console: Console) -> Table:
         table.add_column(say(key, lang), overflow="fold")
     for metric in one.metrics:
         word = Text(say(f"metric-{metric.change}", lang), _CHANGES.get(metric.change, ""))
-        cells = [Text(clean(metric.name)), Text(values(metric.baseline)), Text(values(metric.candidate)), word]
+        cells = [
+            Text(clean(metric.name)),
+            Text(values(metric.baseline)),
+            Text(values(metric.candidate)),
+            word,
+        ]
         table.add_row(*(_encoded(cell, console) for cell in cells))
     return table
 
@@ -163,7 +175,8 @@ def print_sensitivity(report: contract.SensitivityReport, console: Console) -> N
     """Print the seeds, counted."""
     lang = report.language
     badge = f" {say(f'origin-{report.verdict}', lang)} "
-    head = Text.assemble((badge, _BADGE[TONES[report.verdict]]), "  ", (say("seeds", lang, count=len(report.runs)), "bold"))
+    count = say("seeds", lang, count=len(report.runs))
+    head = Text.assemble((badge, _BADGE[TONES[report.verdict]]), "  ", (count, "bold"))
     _print(console, head)
     lines: list[Line] = [(say("why-label", lang), Text(report.verdict_text))]
     if report.more_seeds:
@@ -187,7 +200,8 @@ def _shares(report: contract.SensitivityReport, lang: str, console: Console) -> 
     for one in report.symptoms:
         rows.append((f"{one.code} {one.title}", one.share, onsets(one.onset_steps)))
     for name, share, onset in rows:
-        cells = [name, say("ill-of", lang, ill=share.ill, known=share.known), span(share.exact), span(share.wilson), onset]
+        ill = say("ill-of", lang, ill=share.ill, known=share.known)
+        cells = [name, ill, span(share.exact), span(share.wilson), onset]
         table.add_row(*(_encoded(Text(cell), console) for cell in cells))
     return table
 
