@@ -286,6 +286,8 @@ class _Judge:
     def judge(self) -> _Judge:
         """Decide."""
         before = worst(self.a)
+        # Cut to the steps in common the baseline may be less ill than at its end: that is what must go.
+        self.targets = {code: before.get(code, severity) for code, severity in self.targets.items()}
         first = [self._health(member, before) for member in self.a]
         second = [self._health(member, before) for member in self.b]
         (i, n), (j, m) = self.ill = _count(first), _count(second)

@@ -130,6 +130,7 @@ def _density(series: Series) -> float:
 
 
 def _thinned(series: Series, density: float) -> Series:
-    """The series at about `density` points a step: every nth point."""
+    """The series at about `density` points a step: every nth point, the last among them."""
     every = int(_density(series) / density) if 0 < density < float("inf") else 1
-    return series.take(slice(None, None, every)) if every >= _DENSER and len(series) > 2 else series
+    first = (len(series) - 1) % every
+    return series.take(slice(first, None, every)) if every >= _DENSER and len(series) > 2 else series
