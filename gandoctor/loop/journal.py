@@ -32,7 +32,6 @@ from gandoctor.thresholds import version
 
 FILE = "gandoctor-journal.jsonl"
 _LARGEST = 256 << 20  # bytes that are read
-_OFFERS = 8  # remedies that an entry remembers
 _GIT_SECONDS = 10
 
 Decision = Literal["keep", "revert", "open"]
@@ -488,7 +487,7 @@ def _offers(diagnoses: Sequence[Diagnosis]) -> tuple[Offer, ...]:
         if diagnosis.prescription:
             return tuple(
                 Offer(one.code, one.id, {c.knob: (_plain(c.old), _plain(c.new)) for c in one.changes})
-                for one in diagnosis.prescription[:_OFFERS]
+                for one in diagnosis.prescription
             )
     return ()
 

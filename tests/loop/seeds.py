@@ -24,7 +24,14 @@ def seed_run(
     }
     run = make_run(shapes, points=points, every=every, unit=unit)
     run.path, run.name = Path(f"run{seed}"), f"run{seed}"
-    every_setting = {"loss": "non-saturating", "lr_g": 1e-4, "lr_d": 1e-4, "batch_size": 64, **settings, "seed": seed}
+    every_setting = {
+        "loss": "non-saturating",
+        "lr_g": 1e-4,
+        "lr_d": 1e-4,
+        "batch_size": 64,
+        **settings,
+        "seed": seed,
+    }
     run.settings = {n: Setting(v, Path("config.json")) for n, v in every_setting.items()}  # type: ignore[arg-type]
     return run
 

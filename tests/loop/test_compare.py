@@ -48,7 +48,10 @@ def test_three_against_three_is_settled() -> None:
 def test_a_change_that_does_not_help_is_reverted_and_says_what_to_set_back() -> None:
     found = compare_runs(seeds(ILL), seeds(ILL, first=5, lr_d=2e-5, width=32))
     assert (found.decision, slugs(found)) == (REVERT, ["not-gone"])
-    assert {(one.name, one.old, one.new) for one in found.restore} == {("lr_D", 1e-4, 2e-5), ("width", None, 32)}
+    assert {(one.name, one.old, one.new) for one in found.restore} == {
+        ("lr_D", 1e-4, 2e-5),
+        ("width", None, 32),
+    }
     assert [note.slug for note in found.notes] == ["several-changes"]
 
 
@@ -111,7 +114,8 @@ def test_a_denser_log_is_thinned_to_the_sparser_one() -> None:
 def test_tags_may_be_called_otherwise() -> None:
     other = seed_run(5, WELL, lr_d=2e-5)
     other.series = {
-        new: other.series[old] for old, new in (("loss_D", "Loss/discriminator"), ("loss_G", "Loss/generator"))
+        new: other.series[old]
+        for old, new in (("loss_D", "Loss/discriminator"), ("loss_G", "Loss/generator"))
     }
     found = compare_runs(seeds(ILL), [other])
     assert (found.decision, found.dropped) == (KEEP, ())
@@ -141,7 +145,11 @@ def test_steps_that_count_images_are_compared_at_equal_steps_of_g() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "decision", "slug"),
-    [(20.0, 8.0, KEEP, "quality-better"), (8.0, 20.0, REVERT, "quality-worse"), (9.0, 9.0, NOT_ENOUGH, "no-difference")],
+    [
+        (20.0, 8.0, KEEP, "quality-better"),
+        (8.0, 20.0, REVERT, "quality-worse"),
+        (9.0, 9.0, NOT_ENOUGH, "no-difference"),
+    ],
 )
 def test_quality_decides_between_runs_without_illness(
     before: float, after: float, decision: Decision, slug: str
@@ -162,7 +170,10 @@ def test_a_later_onset_is_called_so() -> None:
     found = compare_runs(seeds(ILL, at=0.15), [seed_run(5, ILL, at=0.45, lr_d=5e-5)])
     assert changed(found)["GD201"] == "later"
     assert found.decision is REVERT
-    assert changed(compare_runs(seeds(ILL, at=0.45), [seed_run(5, ILL, at=0.15, lr_d=5e-5)]))["GD201"] == "earlier"
+    assert (
+        changed(compare_runs(seeds(ILL, at=0.45), [seed_run(5, ILL, at=0.15, lr_d=5e-5)]))["GD201"]
+        == "earlier"
+    )
 
 
 def test_candidates_of_several_configurations_are_compared_apart() -> None:

@@ -36,7 +36,10 @@ def test_a_run_too_short_to_fall_ill_does_not_count_as_well() -> None:
 
 def test_runs_that_differ_in_more_than_the_seed_are_named() -> None:
     assert sensitivity_of(seeds(ILL, ILL)).differs == ()
-    assert sensitivity_of([*seeds(ILL), *seeds(WELL, first=4, width=32, lr_d=1e-3)]).differs == ("lr_D", "width")
+    assert sensitivity_of([*seeds(ILL), *seeds(WELL, first=4, width=32, lr_d=1e-3)]).differs == (
+        "lr_D",
+        "width",
+    )
 
 
 def test_one_run_says_nothing() -> None:

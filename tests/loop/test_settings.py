@@ -62,13 +62,18 @@ def test_both_rates_by_the_same_factor_are_one_thing_and_by_others_two() -> None
 
 
 def test_what_only_says_how_another_works_goes_with_it() -> None:
-    plain: dict[str, object] = {"loss": "hinge", "penalty": "none", "penalty_weight": 0.0, "lr_schedule": "constant"}
+    plain: dict[str, object] = {
+        "loss": "hinge",
+        "penalty": "none",
+        "penalty_weight": 0.0,
+        "lr_schedule": "constant",
+    }
     assert len(things(plain, {**plain, "penalty": "r1", "penalty_weight": 10.0})) == 1
     assert len(things(plain, {**plain, "loss": "wgan-gp", "penalty": "gp", "penalty_weight": 10.0})) == 1
     assert len(things(plain, {**plain, "lr_schedule": "linear", "lr_final_factor": 0.05})) == 1
-    assert things({**plain, "penalty": "r1", "penalty_weight": 1.0}, {**plain, "penalty": "r1", "penalty_weight": 2.0}) == [
-        [("penalty_weight", 1.0, 2.0)]
-    ]
+    assert things(
+        {**plain, "penalty": "r1", "penalty_weight": 1.0}, {**plain, "penalty": "r1", "penalty_weight": 2.0}
+    ) == [[("penalty_weight", 1.0, 2.0)]]
 
 
 def test_a_setting_that_no_fact_speaks_for_counts() -> None:
