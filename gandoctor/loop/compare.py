@@ -66,7 +66,7 @@ class Comparison:
 
     steps: up to which they were compared, in the baseline's. targets: the symptoms whose end is asked for, the
     baseline's primaries. need: the baseline's step that a run must have passed, None without a target.
-    ill: the runs in which a target stands or a new error came, of those that tell, on each side.
+    ill: the runs in which a target stands, or what came is as bad, of those that tell, on each side.
     interval: 95%, of how much smaller the candidate's share is. p: Fisher's one-sided, that luck did as much.
     provisional: the answer rests on too few seeds; more: how many more a side would settle it.
     restore: what to set back, where the verdict is to revert. dropped: what only some of the logs have.
@@ -303,8 +303,8 @@ class _Judge:
         return self
 
     def _health(self, member: Member, before: Mapping[str, Severity]) -> tuple[Health, str]:
-        """Whether a run has what must go, or an error that the baseline has not."""
-        worse = Severity.ERROR if self.targets else Severity.WARNING
+        """Whether a run has what must go, or something as bad in its place that the baseline has not."""
+        worse = min(self.targets.values(), default=Severity.WARNING)
         if any(
             s >= worse and s > before.get(code, Severity.INFO) for code, (s, _) in member.symptoms().items()
         ):

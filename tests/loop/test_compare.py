@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -218,3 +220,13 @@ def test_steps_of_another_size_change_nothing() -> None:
     other = compare_runs(seeds(ILL, every=500), seeds(WELL, first=5, lr_d=2e-5, every=500))
     assert (one.decision, one.targets, changed(one)) == (other.decision, other.targets, changed(other))
     assert other.need == pytest.approx(10 * np.array(one.need), rel=0.1)
+
+
+def test_another_symptom_as_bad_is_no_cure() -> None:
+    other = seed_run(5, WELL, width=32)
+    nan = other.series["loss_D"].values.copy()
+    nan[200:] = np.nan
+    other.series["loss_D"] = replace(other.series["loss_D"], values=nan)
+    found = compare_runs(seeds(ILL), [other])
+    assert (found.decision, slugs(found)) == (REVERT, ["gone-but-new"])
+    assert changed(found)["GD105"] == "new"

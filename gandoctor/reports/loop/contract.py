@@ -92,7 +92,7 @@ class Comparison(Struct, frozen=True):
 
     changed: each thing that changed, with the settings that one turn moves together. targets: the symptoms whose
     end is asked for. need_step: the baseline's step that a run must have passed to be called well. ill: the runs
-    with a target or a new error, on each side. difference_interval: 95% (Newcombe), baseline minus candidate.
+    with a target, or with something new as bad, on each side. difference_interval: 95% (Newcombe), baseline minus candidate.
     p: Fisher's exact, one-sided, that luck did as much. restore: what a revert sets back.
     """
 
