@@ -98,7 +98,7 @@ def test_a_round_of_the_journal(work: Path) -> None:
     assert (lines[2]["decision"], lines[2]["as_supposed"]) == ("keep", True)
     assert lines[0]["runs"][0]["path"] == "base"
     shown = run("journal", "show").output
-    assert "1 hypotheses, 1 kept, 0 reverted, 0 open" in shown
+    assert "Hypotheses: 1 (kept: 1, reverted: 0, open: 0)" in shown
     assert "as published" in shown
     assert run("journal", "show", "--format", "html", "-o", "j.html").exit_code == 0
     assert (work / "j.html").read_text().startswith("<!doctype html>")

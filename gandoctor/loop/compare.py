@@ -50,7 +50,7 @@ class SymptomChange:
     """One symptom on both sides.
 
     change: "gone", "new", "milder", "worse", "fewer", "more" (of the runs), "later", "earlier", "same", or
-    "unknown" where a side does not tell. p: Fisher's, of fewer or more; None for one run a side.
+    "unknown" where a side does not tell. p: Fisher's, one-sided, in the direction seen; None for one run a side.
     """
 
     code: str
@@ -228,8 +228,8 @@ def _symptoms(
         single = len(a) == len(b) == 1
         p = None
         if not single and first.known and second.known:
-            p = min(1.0, 2 * min(fewer(first.ill, first.known, second.ill, second.known),
-                                 fewer(second.ill, second.known, first.ill, first.known)))  # fmt: skip
+            counts = ((first.ill, first.known), (second.ill, second.known))
+            p = min(fewer(*counts[0], *counts[1]), fewer(*counts[1], *counts[0]))
         made.append(SymptomChange(code, _change(first, second, b[0].rate, a, bounds), first, second, p))
     # What matters first: the targets, then what is new, then by code.
     return sorted(made, key=lambda one: (one.code not in targets, one.change != "new", one.code))

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
-from gandoctor.findings import Severity
 from gandoctor.judge.diagnose import diagnose_run, fitting
 from gandoctor.judge.diagnosis import Verdict
 from gandoctor.loop.compare import differing
@@ -45,7 +44,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Several seeds, counted. ill: runs with an error that stands at the end.
+    """Several seeds, counted. ill: runs with a symptom, a warning at least; failing: with an error at their end.
 
     symptoms: with their shares, the commonest first. more: seeds that would settle it if they fall out alike.
     differs: settings in which the runs differ besides the seed. dropped: what only some of the logs have.
@@ -53,6 +52,7 @@ class Sensitivity:
 
     members: tuple[Member, ...]
     ill: Share
+    failing: Share
     symptoms: tuple[tuple[Tally, Share], ...]
     origin: Origin
     more: int | None
@@ -89,6 +89,7 @@ def sensitivity_of(runs: Sequence[Run], config: Config | None = None) -> Sensiti
     return Sensitivity(
         members=tuple(members),
         ill=share,
+        failing=_share(_failing(members), share.known),
         symptoms=tuple(symptoms),
         origin=origin,
         more=seeds_until(share.ill, share.known, alpha) if origin is Origin.NOT_ENOUGH else None,
@@ -100,11 +101,11 @@ def sensitivity_of(runs: Sequence[Run], config: Config | None = None) -> Sensiti
 
 def _states(members: Sequence[Member]) -> list[Health]:
     """Ill, well or unknown, a run each: well only what is as long as the others needed to fall ill."""
-    failing = [member for member in members if member.diagnosis.verdict is Verdict.FAILING]
-    need = max((_shown(member) / member.rate for member in failing), default=0.0)
+    ill = [member for member in members if member.symptoms()]
+    need = max((_shown(member) / member.rate for member in ill), default=0.0)
     return [
         Health.ILL
-        if member in failing
+        if member in ill
         else Health.UNKNOWN
         if member.diagnosis.verdict is Verdict.UNKNOWN or not member.reached(need)
         else Health.WELL
@@ -112,11 +113,15 @@ def _states(members: Sequence[Member]) -> list[Health]:
     ]
 
 
+def _failing(members: Sequence[Member]) -> int:
+    return sum(member.diagnosis.verdict is Verdict.FAILING for member in members)
+
+
 def _shown(member: Member) -> int:
-    """The step by which a failing run's illness could be known."""
-    errors = [j.finding.stretch.onset for s, j in member.symptoms().values() if s is Severity.ERROR]
+    """The step by which an ill run's illness could be known."""
     known = member.diagnosis.known_at_step
-    return known if known is not None else min(errors, default=0)
+    onsets = [judged.finding.stretch.onset for _, judged in member.symptoms().values()]
+    return known if known is not None else min(onsets)
 
 
 def _tallies(members: Sequence[Member]) -> list[Tally]:

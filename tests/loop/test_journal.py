@@ -307,7 +307,7 @@ def test_pages_and_markdown_tell_of_damaged_lines(path: Path) -> None:
     plain(path)
     with path.open("ab") as file:
         file.write(b"oops\n")
-    for lang, word in (("en", "1 lines could not be read"), ("zh", "有 1 行无法读取")):
+    for lang, word in (("en", "Lines that could not be read: 1"), ("zh", "有 1 行无法读取")):
         assert word in markdown(*read(path), lang)
         assert word in timeline(*read(path), lang)
 

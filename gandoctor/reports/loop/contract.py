@@ -58,7 +58,7 @@ class Tally(Struct, frozen=True):
 
 
 class Symptom(Struct, frozen=True):
-    """What became of a symptom. p: Fisher's exact, two-sided; null for one run a side."""
+    """What became of a symptom. p: Fisher's exact, one-sided; null for one run a side."""
 
     code: str
     slug: str
@@ -92,8 +92,8 @@ class Comparison(Struct, frozen=True):
 
     changed: each thing that changed, with the settings that one turn moves together. targets: the symptoms whose
     end is asked for. need_step: the baseline's step that a run must have passed to be called well. ill: the runs
-    with a target, or with something new as bad, on each side. difference_interval: 95% (Newcombe), baseline minus candidate.
-    p: Fisher's exact, one-sided, that luck did as much. restore: what a revert sets back.
+    with a target, or with something new as bad, on each side. difference_interval: 95% (Newcombe), baseline
+    minus candidate. p: Fisher's exact, one-sided, that luck did as much. restore: what a revert sets back.
     """
 
     baseline: tuple[Run, ...]
@@ -152,7 +152,7 @@ class SeedSymptom(Struct, frozen=True):
 
 
 class SensitivityReport(Struct, frozen=True):
-    """What `gandoctor sensitivity --format json` prints. ill: runs with an error that stands at the end.
+    """What `gandoctor sensitivity --format json` prints. ill: runs with a symptom; failing: with an error at the end.
 
     differs: settings in which the runs differ besides the seed.
     """
@@ -166,6 +166,7 @@ class SensitivityReport(Struct, frozen=True):
     verdict: Origin
     verdict_text: str
     ill: SeedShare
+    failing: SeedShare
     more_seeds: int | None
     notes: tuple[Said, ...]
     differs: tuple[str, ...]

@@ -103,6 +103,7 @@ def sensitivity_report(
         verdict=one.origin.value,
         verdict_text=because,
         ill=_seed_share(one.ill),
+        failing=_seed_share(one.failing),
         more_seeds=one.more,
         notes=tuple(notes),
         differs=tuple(map(encodable, one.differs)),

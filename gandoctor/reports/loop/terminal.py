@@ -196,7 +196,7 @@ def _shares(report: contract.SensitivityReport, lang: str, console: Console) -> 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for key in ("symptom", "seed-share", "share-exact", "share-wilson", "onsets"):
         table.add_column(say(key, lang), overflow="fold")
-    rows = [(say("any-error", lang), report.ill, "")]
+    rows = [(say("any-symptom", lang), report.ill, ""), (say("any-error", lang), report.failing, "")]
     for one in report.symptoms:
         rows.append((f"{one.code} {one.title}", one.share, onsets(one.onset_steps)))
     for name, share, onset in rows:
