@@ -1,4 +1,4 @@
-"""The commands in docs/loop.md run one after another, and print what it says. `python -m tests.test_loop_docs` renews it."""
+"""The commands in docs/loop.md print what it says, run one after another. `python -m tests.test_loop_docs` renews it."""
 
 from __future__ import annotations
 

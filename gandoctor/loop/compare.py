@@ -440,6 +440,8 @@ def _notes(changed: Changes, views: Sequence[RunView], count: int) -> list[Reaso
         notes.append(
             Reason("several-changes", {"count": len(changed.things), "names": names(changed.settings)})
         )
+    if any(one.name == "data" for one in changed.settings):
+        notes.append(Reason("other-data"))
     for side, own in (("baseline", views[:count]), ("candidate", views[count:])):
         differs = differing(own)
         if differs:

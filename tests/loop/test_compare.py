@@ -189,6 +189,11 @@ def test_a_side_of_several_configurations_is_pointed_out() -> None:
     assert note.fields == {"side": "baseline", "names": ["width"]}
 
 
+def test_other_data_are_pointed_out() -> None:
+    found = compare_runs(seeds(ILL, dataset="mnist"), seeds(WELL, first=5, dataset="celeba"))
+    assert [note.slug for note in found.notes] == ["other-data"]
+
+
 def test_an_empty_side_is_refused() -> None:
     with pytest.raises(UserError, match="needs a baseline and a candidate"):
         compare_runs([], seeds(WELL))
