@@ -123,7 +123,7 @@ def compare_runs(
     steps = min(max(last[:count]), max(last[count:]))
     members: list[Member] = []
     for place, (run, rate) in enumerate(zip(equal, rates, strict=True)):
-        short = until(run, int(steps * rate))
+        short = until(run, round(steps * rate))
         own = whole[place] if place < count and short is run else _diagnosed(short, config)
         members.append(Member(own, rate))
     a, b = members[:count], members[count:]
@@ -147,7 +147,7 @@ def compare_runs(
         train_to=judged.train_to,
         restore=changed.settings if judged.decision is Decision.REVERT else (),
         dropped=terms.dropped,
-        notes=tuple(_notes(changed, [own[0] for own in views], count)),
+        notes=(*_notes(changed, [own[0] for own in views], count), *_left_out(candidate, b, config)),
     )  # fmt: skip
 
 
@@ -446,12 +446,28 @@ def _notes(changed: Changes, views: Sequence[RunView], count: int) -> list[Reaso
         differs = differing(own)
         if differs:
             notes.append(Reason("mixed-side", {"side": side, "names": differs}))
-    if (
-        any(view.facts.get(name) for view in views for name in ("g_steps",))
-        and len({view.facts["g_steps"].value for view in views if "g_steps" in view.facts}) > 1
-    ):
+    if len({view.facts["g_steps"].value for view in views if "g_steps" in view.facts}) > 1:
         notes.append(Reason("g-steps-differ"))
     return notes
+
+
+def _left_out(runs: Sequence[Run], members: Sequence[Member], config: Config | None) -> list[Reason]:
+    """What the candidates show beyond equal terms: in signals of their own, or after the steps in common."""
+    cut = [run for run, member in zip(runs, members, strict=True) if not _same_log(run, member.diagnosis.run)]
+    whole = worst([Member(_diagnosed(run, config)) for run in cut])
+    more = sorted(whole.keys() - worst(members).keys())
+    return [Reason("own-log", {"codes": more})] if more else []
+
+
+def _same_log(run: Run, other: Run) -> bool:
+    """Whether nothing was cut from a run."""
+    series = run.series.keys() == other.series.keys()
+    extras = (run.images, run.checkpoints, run.histograms) == (
+        other.images,
+        other.checkpoints,
+        other.histograms,
+    )
+    return series and extras and all(len(one) == len(other.series[tag]) for tag, one in run.series.items())
 
 
 def differing(views: Sequence[RunView]) -> list[str]:

@@ -149,7 +149,8 @@ def read(path: Path) -> tuple[list[Entry], list[LogProblem]]:
             return [], []
         if path.stat().st_size > _LARGEST:
             raise UserError("too large for a journal", where=str(path))
-        data = path.read_bytes()
+        with path.open("rb") as file, _locked(file.fileno(), shared=True):
+            data = file.read()
     except OSError as fault:
         raise UserError(f"cannot be read: {fault.strerror or fault}", where=str(path)) from fault
     entries, problems, _ = _parsed(data, path)
@@ -256,8 +257,8 @@ def _write_whole(handle: int, data: bytes, size: int) -> None:
 
 
 @contextmanager
-def _locked(handle: int) -> Iterator[None]:
-    """Hold the file against other writers; the system lets go of it when a process dies."""
+def _locked(handle: int, *, shared: bool = False) -> Iterator[None]:
+    """Hold the file against other writers, or with other readers; the system lets go of it when a process dies."""
     if os.name == "nt":  # pragma: no cover
         import msvcrt
 
@@ -271,7 +272,7 @@ def _locked(handle: int) -> Iterator[None]:
         return
     import fcntl
 
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
         yield
     finally:

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from gandoctor.findings import Finding, Severity, State
 from gandoctor.judge.diagnose import LAST
 from gandoctor.judge.diagnosis import Diagnosis, Judged, Verdict
+
+_SLACK = 0.02  # of a run: a sparser log does not excuse more
 
 
 class Health(StrEnum):
@@ -32,8 +36,9 @@ class Member:
         return max((view.span[1] for view in self.diagnosis.views), default=0)
 
     def reached(self, step: float) -> bool:
-        """Whether it is as long as a step of the first run."""
-        return self.last >= step * self.rate
+        """Whether it is as long as a step of the first run, but for the way from one line of its log to the next."""
+        gaps = [float(np.median(np.diff(s.steps))) for s in self.diagnosis.run.series.values() if len(s) > 2]
+        return self.last + min(max(gaps, default=0.0), _SLACK * self.last) >= step * self.rate
 
     def symptoms(self) -> dict[str, tuple[Severity, Judged]]:
         """Code → how bad it is in this run, and its worst finding; what is only info is left out.

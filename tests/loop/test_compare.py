@@ -88,6 +88,16 @@ def test_a_candidate_must_pass_the_onset_and_the_delay() -> None:
     assert compare_runs(base, [longer]).decision is KEEP
 
 
+def test_a_run_of_the_same_length_whose_last_line_came_earlier_is_long_enough() -> None:
+    base = seeds(ILL)
+    known = compare_runs(base, seeds(WELL, first=5, lr_d=2e-5)).need
+    assert known is not None
+    assert known <= base[0].series["loss_D"].steps[-1]
+    other = seed_run(5, WELL, points=(known - 1) // 70, every=70, lr_d=2e-5)
+    assert known - 70 <= other.series["loss_D"].steps[-1] < known
+    assert "too-short" not in slugs(compare_runs(base, [other]))
+
+
 def test_a_short_candidate_that_is_ill_already_is_no_open_question() -> None:
     found = compare_runs(seeds(WELL), [seed_run(7, ILL, points=200, lr_d=1e-3)])
     assert (found.decision, found.steps) == (REVERT, 200 * 50)
@@ -98,6 +108,9 @@ def test_a_longer_run_is_cut_to_the_shorter_one() -> None:
     late = seed_run(7, ILL, points=1_200, at=0.6, lr_d=2e-5)  # falls ill after the baseline's end
     found = compare_runs(base, [late])
     assert changed(found) == {}
+    assert [(n.slug, n.fields["codes"]) for n in found.notes if n.slug == "own-log"] == [
+        ("own-log", ["GD201"])
+    ]
     assert found.candidate[0].last == base[0].series["loss_D"].steps[-1]
 
 

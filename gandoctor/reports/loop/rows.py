@@ -132,8 +132,9 @@ def reason_text(reason: Reason, one: Comparison, lang: str) -> str:
 def note_text(reason: Reason, lang: str) -> str:
     """A note as a sentence."""
     fields = dict(reason.fields)
-    if "names" in fields:
-        fields["names"] = join(list(cast("list[str]", fields["names"])), lang)
+    for key in ("names", "codes"):
+        if key in fields:
+            fields[key] = join(list(cast("list[str]", fields[key])), lang)
     if "side" in fields:
         fields["side"] = say(f"{fields['side']}-side", lang)
     return say(f"note-{reason.slug}", lang, **fields)
