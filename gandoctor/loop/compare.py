@@ -132,7 +132,7 @@ def compare_runs(
     symptoms = _symptoms(a, b, targets, need, bounds)
     metrics = metric_changes(a, b, bounds)
     changed = changes(views[0][0], views[count][0])
-    judged = _Judge(a, b, targets, need, steps, metrics, terms.dropped, bounds, whole, config).judge()
+    judged = _Judge(a, b, targets, need, steps, metrics, terms.dropped, bounds).judge()
     return Comparison(
         tuple(a), tuple(b), changed, tuple(symptoms), tuple(metrics), int(steps), views[0][0].unit.value,
         targets=tuple(targets),
@@ -273,8 +273,6 @@ class _Judge:
     metrics: Sequence[MetricChange]
     dropped: Sequence[str]
     bounds: Limits
-    whole: Sequence[Diagnosis]
-    config: Config | None
     decision: Decision = Decision.NOT_ENOUGH
     reasons: list[Reason] = field(default_factory=list)
     ill: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
@@ -312,11 +310,16 @@ class _Judge:
         if not self.targets and member.diagnosis.verdict is Verdict.UNKNOWN:
             return Health.UNKNOWN, "not-judged"
         states = [member.health(code, self.need or 0, severity) for code, severity in self.targets.items()]
-        for wanted in (Health.ILL, Health.UNKNOWN):
-            for state in states:
-                if state[0] is wanted:
-                    return state
-        return Health.WELL, ""
+        if any(state is Health.ILL for state, _ in states):
+            return (Health.WELL, "milder") if self._errors_gone(member, before) else (Health.ILL, "")
+        return next((state for state in states if state[0] is Health.UNKNOWN), (Health.WELL, ""))
+
+    def _errors_gone(self, member: Member, before: Mapping[str, Severity]) -> bool:
+        """Whether what made the baseline fail is gone, where its primary is but a warning that led to errors."""
+        errors = [code for code, severity in before.items() if severity is Severity.ERROR]
+        if not errors or max(self.targets.values()) is Severity.ERROR:
+            return False
+        return all(member.health(code, self.need or 0, Severity.ERROR)[0] is Health.WELL for code in errors)
 
     def _baseline_does_not_tell(self, why: Sequence[str], candidates: int) -> None:
         if self.targets and self.need is not None and self.steps < self.need:
@@ -375,15 +378,18 @@ class _Judge:
             self.reasons.append(Reason("mixed", counts))
 
     def _improved(self, counts: Mapping[str, object], quality: str) -> None:
-        milder = [code for code in self.targets if any(code in member.symptoms() for member in self.b)]
-        slug = "milder" if milder else "gone"
-        self.reasons.append(Reason(slug, {**counts, "codes": list(self.targets)}))
+        after = worst(self.b)
+        stays = [code for code in self.targets if code in after]
+        as_bad = [code for code in stays if after[code] >= self.targets[code]]
+        slug = "less-ill" if as_bad and counts["b"] == 0 else "milder" if stays else "gone"
+        gone = [code for code, s in worst(self.a).items() if s is Severity.ERROR and after.get(code, 0) < s]
+        self.reasons.append(Reason(slug, {**counts, "codes": list(self.targets), "new": sorted(gone)}))
         if quality == "worse":
             self.reasons.append(Reason("but-quality-worse"))
             self.train_to = int(_LONGER * max(member.last for member in self.b))
             return
         self.decision = Decision.KEEP
-        left = [code for code, severity in worst(self.b).items() if severity is Severity.ERROR]
+        left = [code for code, severity in after.items() if severity is Severity.ERROR]
         if left:
             self.reasons.append(Reason("still-there", {"codes": sorted(left)}))
 

@@ -10,8 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gandoctor.errors import UserError
-from gandoctor.loop.compare import Comparison, Decision, compare_all, compare_runs
+from gandoctor.findings import Kind, Severity, State
+from gandoctor.judge.diagnose import diagnose_run
+from gandoctor.judge.diagnosis import Judged
+from gandoctor.loop.compare import Comparison, Decision, _Judge, _targets, compare_all, compare_runs
+from gandoctor.loop.sides import Member
 from gandoctor.run import Unit
+from gandoctor.thresholds import limits
+from tests.judge.findings import judged
 from tests.loop.seeds import fid, scored, seed_run, seeds
 
 KEEP, REVERT, NOT_ENOUGH = Decision.KEEP, Decision.REVERT, Decision.NOT_ENOUGH
@@ -248,3 +254,58 @@ def test_another_symptom_as_bad_is_no_cure() -> None:
     found = compare_runs(seeds(ILL), [other])
     assert (found.decision, slugs(found)) == (REVERT, ["gone-but-new"])
     assert changed(found)["GD105"] == "new"
+
+
+# --- hand-made diagnoses ---------------------------------------------------------------------------------
+
+
+def member(*found: Judged, chain: tuple[tuple[str, str], ...] = (), primary: int | None = 0) -> Member:
+    """A run with findings made by hand, everything else of it examined."""
+    diagnosis = diagnose_run(seed_run(0, WELL))
+    coverage = tuple(replace(line, state=State.EXAMINED) for line in diagnosis.coverage)
+    top = found[primary] if found and primary is not None else None
+    return Member(
+        replace(diagnosis, findings=found, primary=top, chain=chain, coverage=coverage, known_at_step=5_000)
+    )
+
+
+def decided(before: list[Member], after: list[Member]) -> tuple[Decision, list[str]]:
+    targets, need = _targets([one.diagnosis for one in before], None)
+    judge = _Judge(before, after, targets, need, 20_000, (), (), limits("loop")).judge()
+    return judge.decision, [reason.slug for reason in judge.reasons]
+
+
+ERROR = Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([judged("GD401", severity=ERROR)], [judged("GD401")], (KEEP, ["milder"])),
+        ([judged("GD401", severity=ERROR)], [judged("GD401", severity=ERROR, end=9_000)], (KEEP, ["milder"])),
+        ([judged("GD401", severity=ERROR)], [judged("GD402", severity=ERROR)], (REVERT, ["gone-but-new"])),
+        ([judged("GD401", severity=ERROR)], [judged("GD103")], (KEEP, ["gone"])),
+        ([judged("GD401")], [judged("GD103")], (REVERT, ["gone-but-new"])),
+        ([judged("GD401")], [judged("GD401", severity=ERROR)], (REVERT, ["not-gone"])),
+        # The primary is gone, an error that was there before is not: keep, and take that on next.
+        ([judged("GD401", severity=ERROR), judged("GD102", severity=ERROR)], [judged("GD102", severity=ERROR)],
+         (KEEP, ["gone", "still-there"])),
+        # The primary stands as a warning, as before, but what made the run fail is gone.
+        ([judged("GD201"), judged("GD204", severity=ERROR)], [judged("GD201")], (KEEP, ["less-ill"])),
+        ([judged("GD201"), judged("GD204", severity=ERROR)], [judged("GD201"), judged("GD204", severity=ERROR)],
+         (REVERT, ["not-gone"])),
+    ],
+)  # fmt: skip
+def test_the_verdict_by_what_stands_before_and_after(
+    before: list[Judged], after: list[Judged], expected: tuple[Decision, list[str]]
+) -> None:
+    assert decided([member(*before)], [member(*after)]) == expected
+
+
+def test_a_primary_that_rests_on_settings_alone_must_take_its_effects_with_it() -> None:
+    rate = judged("GD703", kinds=[Kind.CONFIGURATION])
+    effect = judged("GD401", severity=ERROR)
+    before = member(rate, effect, chain=(("GD703-1", "GD401-1"),))
+    assert _targets([before.diagnosis], None)[0] == {"GD703": Severity.WARNING, "GD401": ERROR}
+    assert decided([before], [member(effect, primary=None)]) == (REVERT, ["not-gone"])
+    assert decided([before], [member()]) == (KEEP, ["gone"])
