@@ -16,13 +16,13 @@ from gandoctor.config import Config
 from gandoctor.errors import UserError
 from gandoctor.findings import Kind, Severity
 from gandoctor.interpret.view import RunView
-from gandoctor.judge.diagnose import diagnose_run, fitting, known_at_step
+from gandoctor.judge.diagnose import fitting, known_at_step
 from gandoctor.judge.diagnosis import Diagnosis, Judged, Verdict
 from gandoctor.loop.equal import rate_of, read, restricted, terms_of, until
 from gandoctor.loop.metrics import MetricChange, metric_changes
 from gandoctor.loop.proportions import fewer, more_seeds, newcombe
 from gandoctor.loop.settings import Changed, Changes, alike, changes, names
-from gandoctor.loop.sides import Health, Member, Tally, codes_of, tally, worst
+from gandoctor.loop.sides import Health, Member, Tally, codes_of, diagnosed, tally, worst
 from gandoctor.run import Run
 from gandoctor.thresholds import Limits, limits
 
@@ -118,13 +118,13 @@ def compare_runs(
     terms = terms_of(runs, views, rates)
     equal = [restricted(run, own, terms, rate) for run, own, rate in zip(runs, views, rates, strict=True)]
     count = len(baseline)
-    whole = [_diagnosed(run, config) for run in equal[:count]]  # of full length: to know what must be passed
+    whole = [diagnosed(run, config) for run in equal[:count]]  # of full length: to know what must be passed
     last = [_last(own) / rate for own, rate in zip(views, rates, strict=True)]
     steps = min(max(last[:count]), max(last[count:]))
     members: list[Member] = []
     for place, (run, rate) in enumerate(zip(equal, rates, strict=True)):
         short = until(run, round(steps * rate))
-        own = whole[place] if place < count and short is run else _diagnosed(short, config)
+        own = whole[place] if place < count and short is run else diagnosed(short, config)
         members.append(Member(own, rate))
     a, b = members[:count], members[count:]
     bounds = limits("loop", config.thresholds if config else None)
@@ -162,10 +162,6 @@ def _rate(first: RunView, other: RunView, run: Run) -> float:
     return rate
 
 
-def _diagnosed(run: Run, config: Config | None) -> Diagnosis:
-    return diagnose_run(run, fitting(config, run))
-
-
 def _last(views: Sequence[RunView]) -> int:
     return max(view.span[1] for view in views)
 
@@ -189,7 +185,7 @@ def _targets(whole: Sequence[Diagnosis], config: Config | None) -> tuple[dict[st
         asked = [primary]
         if {one.kind for one in primary.finding.evidence} <= {Kind.CONFIGURATION}:
             by_id = {judged.id: judged for judged in diagnosis.findings}
-            asked += [by_id[effect] for cause, effect in diagnosis.chain if cause == primary.id]
+            asked += [by_id[e] for cause, e in diagnosis.chain if cause == primary.id and e in by_id]
         for judged in asked:
             code = judged.finding.code
             if code in standing:
@@ -460,7 +456,7 @@ def _notes(changed: Changes, views: Sequence[RunView], count: int) -> list[Reaso
 def _left_out(runs: Sequence[Run], members: Sequence[Member], config: Config | None) -> list[Reason]:
     """What the candidates show beyond equal terms: in signals of their own, or after the steps in common."""
     cut = [run for run, member in zip(runs, members, strict=True) if not _same_log(run, member.diagnosis.run)]
-    whole = worst([Member(_diagnosed(run, config)) for run in cut])
+    whole = worst([Member(diagnosed(run, config)) for run in cut])
     more = sorted(whole.keys() - worst(members).keys())
     return [Reason("own-log", {"codes": more})] if more else []
 

@@ -8,12 +8,11 @@ from enum import StrEnum
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
-from gandoctor.judge.diagnose import diagnose_run, fitting
 from gandoctor.judge.diagnosis import Verdict
 from gandoctor.loop.compare import differing
 from gandoctor.loop.equal import rate_of, read, restricted, terms_of
 from gandoctor.loop.proportions import exact, seeds_until
-from gandoctor.loop.sides import Health, Member, Tally, codes_of, tally
+from gandoctor.loop.sides import Health, Member, Tally, codes_of, diagnosed, tally
 from gandoctor.run import Run
 from gandoctor.stats import wilson
 from gandoctor.thresholds import limits
@@ -79,7 +78,7 @@ def sensitivity_of(runs: Sequence[Run], config: Config | None = None) -> Sensiti
     members = []
     for run, own, rate in zip(runs, views, known_rates, strict=True):
         equal = restricted(run, own, terms, rate)
-        members.append(Member(diagnose_run(equal, fitting(config, equal)), rate))
+        members.append(Member(diagnosed(equal, config), rate))
     states = _states(members)
     share = _share(states.count(Health.ILL), len(states) - states.count(Health.UNKNOWN))
     alpha = limits("loop", config.thresholds if config else None)["alpha"].value

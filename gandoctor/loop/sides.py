@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
+from gandoctor.config import Config
 from gandoctor.findings import Finding, Severity, State
-from gandoctor.judge.diagnose import LAST
+from gandoctor.judge.diagnose import LAST, diagnose_run, fitting
 from gandoctor.judge.diagnosis import Diagnosis, Judged, Verdict
+from gandoctor.run import Run
 
 _SLACK = 0.02  # of a run: a sparser log does not excuse more
 
@@ -76,6 +78,14 @@ class Member:
     def examined(self, code: str) -> bool:
         """Whether the symptom could be looked for."""
         return any(line.code == code and line.state is State.EXAMINED for line in self.diagnosis.coverage)
+
+
+def diagnosed(run: Run, config: Config | None) -> Diagnosis:
+    """The diagnosis of a run, without what the configuration says does not count."""
+    found = diagnose_run(run, fitting(config, run))
+    if config is None or not (config.select or config.ignore):
+        return found
+    return replace(found, findings=tuple(j for j in found.findings if config.wants(j.finding.code)))
 
 
 def _standing(finding: Finding, late: float) -> Severity:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gandoctor.config import Config
 from gandoctor.errors import UserError
 from gandoctor.findings import Kind, Severity, State
 from gandoctor.judge.diagnose import diagnose_run
@@ -211,6 +212,11 @@ def test_a_side_of_several_configurations_is_pointed_out() -> None:
 def test_other_data_are_pointed_out() -> None:
     found = compare_runs(seeds(ILL, dataset="mnist"), seeds(WELL, first=5, dataset="celeba"))
     assert [note.slug for note in found.notes] == ["other-data"]
+
+
+def test_what_the_configuration_ignores_does_not_count() -> None:
+    found = compare_runs(seeds(WELL), seeds(ILL, first=5), Config(ignore=("GD2", "GD1", "GD3")))
+    assert (found.decision, changed(found)) == (NOT_ENOUGH, {})
 
 
 def test_an_empty_side_is_refused() -> None:
