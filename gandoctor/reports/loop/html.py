@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from gandoctor.errors import UserError
+from gandoctor.interpret.view import WARM_UP
 from gandoctor.judge.rules import load_rules
 from gandoctor.reports import html as page
 from gandoctor.reports import rows as run_rows
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from gandoctor.reports._figures import Figure, Line
 
 _SEEDS = 3  # of a side that are drawn
+_FOCUS_FROM = 3  # times that all values are wider than those after the warm-up
 _MARKS = 12  # findings of a run that are marked
 
 
@@ -94,20 +97,36 @@ def overlaid(one: Comparison, lang: str) -> list[Figure]:
     """
     from gandoctor.reports._figures import figures
 
+    several = max(len(one.baseline), len(one.candidate)) > 1
     found: dict[str, Figure] = {}
     for side, members in (("Baseline", one.baseline), ("Candidate", one.candidate)):
         for member in members[:_SEEDS]:
             for figure in figures(member.diagnosis, lang):
+                # With several seeds there is no room for what is not drawn at first.
+                lines = [line for line in figure.lines if not (several and line.hidden)]
                 mine = replace(
-                    figure, lines=tuple(_line(line, side, member, one, lang) for line in figure.lines)
+                    figure, lines=tuple(_line(line, side, member, several, lang) for line in lines)
                 )
                 known = found.get(figure.id)
                 found[figure.id] = mine if known is None else _joined(known, mine)
-    return list(found.values())
+    return [_focused(figure, one.steps) for figure in found.values()]
 
 
-def _line(line: Line, side: str, member: Member, one: Comparison, lang: str) -> Line:
-    several = max(len(one.baseline), len(one.candidate)) > 1
+def _focused(figure: Figure, last: int) -> Figure:
+    """The figure with the values after the warm-up shown first, where the start is far off them."""
+    lines = [(line.steps, line.values) for line in figure.lines]
+    late = [values[(steps >= WARM_UP * last) & np.isfinite(values)] for steps, values in lines]
+    every = [values[np.isfinite(values)] for _, values in lines]
+    if figure.focus is not None or figure.log or not sum(map(len, late)):
+        return figure
+    inner, whole = np.concatenate(late), np.concatenate(every)
+    low, high = float(inner.min()), float(inner.max())
+    pad = 0.1 * (high - low)
+    wide = float(whole.max() - whole.min()) > _FOCUS_FROM * (high - low) > 0
+    return replace(figure, focus=(low - pad, high + pad)) if wide else figure
+
+
+def _line(line: Line, side: str, member: Member, several: bool, lang: str) -> Line:
     name = f"{say(side, lang)} {member.diagnosis.run.name}" if several else say(side, lang)
     trend = line.trend
     if member.rate != 1:
