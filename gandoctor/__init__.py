@@ -4,6 +4,7 @@
     diagnosis = gandoctor.diagnose(run)          # one Diagnosis; also takes a path; diagnose_all: the list
     diagnosis.primary; diagnosis.prescription
     gandoctor.write(diagnosis, "report.html")    # the format from the suffix, or format="json"
+    gandoctor.compare("runs/base", "runs/lower-lr").decision  # keep, revert, not-enough; seeds are pooled
     with gandoctor.Recorder("runs/exp1", G=G, D=D) as rec: ...  # logs what a diagnosis needs
 
 Names are loaded on first use: `import gandoctor` costs nothing.
@@ -15,12 +16,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gandoctor.api import diagnose, diagnose_all, load, load_all, write
+    from gandoctor.api import compare, diagnose, diagnose_all, load, load_all, sensitivity, write
     from gandoctor.capture import Recorder
     from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Recorder", "UserError", "__version__", "diagnose", "diagnose_all", "load", "load_all", "write"]
+__all__ = [
+    "Recorder", "UserError", "__version__", "compare", "diagnose", "diagnose_all", "load", "load_all", "sensitivity",
+    "write",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,10 @@
-"""The Python interface: load, diagnose, write."""
+"""The Python interface: load, diagnose, write; compare, sensitivity."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
@@ -18,7 +19,13 @@ from gandoctor.readers.load import find_runs, load_all
 from gandoctor.run import Run
 from gandoctor.thresholds import limits, version
 
-__all__ = ["diagnose", "diagnose_all", "load", "load_all", "write"]
+if TYPE_CHECKING:
+    from gandoctor.loop.compare import Comparison
+    from gandoctor.loop.sensitivity import Sensitivity
+
+__all__ = ["compare", "diagnose", "diagnose_all", "load", "load_all", "sensitivity", "write"]
+
+Runs: TypeAlias = Run | str | Path | Sequence[Run | str | Path]
 
 _NAMED = 8
 LANGUAGES = ("en", "zh")
@@ -72,6 +79,33 @@ def write(
 
     several = [diagnoses] if isinstance(diagnoses, Diagnosis) else list(diagnoses)
     write_report(several, Path(path), format=format, lang=lang)
+
+
+def compare(baseline: Runs, candidate: Runs, config: Config | None = None) -> Comparison:
+    """What a change did: the seeds of a baseline against those of one candidate, on equal terms.
+
+    Each side is a run, a path, or several; every run at or below a path belongs to its side.
+    Raises UserError if a side has no run, steps count different things, or the configuration does not fit.
+    """
+    from gandoctor.loop.compare import compare_runs
+
+    check_config(config)
+    return compare_runs(_runs(baseline), _runs(candidate), config)
+
+
+def sensitivity(runs: Runs, config: Config | None = None) -> Sensitivity:
+    """How many seeds of one configuration fall ill, and with what. Raises UserError for fewer than two runs."""
+    from gandoctor.loop.sensitivity import sensitivity_of
+
+    check_config(config)
+    return sensitivity_of(_runs(runs), config)
+
+
+def _runs(given: Runs) -> list[Run]:
+    from gandoctor.loop.named import runs_at
+
+    several = [given] if isinstance(given, Run | str | Path) else list(given)
+    return [run for one in several for run in ([one] if isinstance(one, Run) else runs_at([one]))]
 
 
 def check_config(config: Config | None) -> None:

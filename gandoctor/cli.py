@@ -261,8 +261,7 @@ def check(
 @_reading
 def roles(paths: Sequence[str], **options: Any) -> int:
     """Show how each tag of the runs at PATHS was read."""
-    from gandoctor.judge.diagnose import diagnose_run
-    from gandoctor.many import fitting
+    from gandoctor.judge.diagnose import diagnose_run, fitting
     from gandoctor.readers.load import load_run
     from gandoctor.reports.terminal import print_roles
 
@@ -487,6 +486,323 @@ def _numbers(text: str, where: str, kind: type[Any]) -> tuple[Any, ...]:
         return tuple(kind(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"'{text}' is not numbers with commas between", where=where) from None
+
+
+# --- the loop: one change at a time ------------------------------------------------------------------------
+
+_JOURNAL = click.option(
+    "--journal", "file", type=click.Path(dir_okay=False), metavar="FILE",
+    help="The journal [gandoctor-journal.jsonl here, or in the nearest folder above].",
+)  # fmt: skip
+_NOTE = click.option("--note", default="", metavar="TEXT", help="A remark of yours.")
+
+
+@main.command()
+@_reading
+@click.option("-b", "--baseline", "more", multiple=True, type=click.Path(), metavar="PATH",
+              help="A run of the baseline; then all PATHS are candidates. Repeatable.")  # fmt: skip
+@click.option("--format", "formats", multiple=True, metavar="FORMAT[:FILE]",
+              help="terminal, json or html; to FILE, or to standard output. Repeatable.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(), help="Where the page goes [gandoctor-compare.html].")
+@click.option("--no-report", is_flag=True, help="Print the comparison only.")
+@click.option("--exit-code", is_flag=True, help="Exit 1 to revert, 3 for not enough to tell.")
+def compare(
+    paths: Sequence[str], more: Sequence[str], formats: Sequence[str], output: str | None, no_report: bool,
+    exit_code: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Did the change help? Compare BASELINE with CANDIDATE….
+
+    PATHS: the baseline first, then the candidates; or BASELINE… vs CANDIDATE…. A folder or a pattern stands
+    for every run in it. Runs that differ in the seed only are pooled.
+    """
+    from gandoctor.loop.compare import Decision, compare_all
+    from gandoctor.loop.named import runs_at, sides
+    from gandoctor.reports.loop.html import write_pages
+    from gandoctor.reports.loop.rows import compare_report
+    from gandoctor.reports.loop.terminal import print_comparisons
+
+    wanted = _loop_wanted(formats, ("terminal", "json", "html"))
+    config, rules = _loop_config(options)
+    first, second = sides(paths, more)
+    baseline, candidates = runs_at(first), runs_at(second)
+    _check_tags(options["roles"], (tag for run in (*baseline, *candidates) for tag in run.tags))
+    found = compare_all(baseline, candidates, config)
+    report = compare_report(found, config.lang, rules)
+    for name, file in wanted:
+        if name == "html":
+            write_pages(found, file or Path("gandoctor-compare.html"), config.lang, rules)
+        else:
+            _loop_out(name, file, report, print_comparisons)
+    if not wanted:
+        page = Path(output or "gandoctor-compare.html")
+        written = [] if no_report else write_pages(found, page, config.lang, rules)
+        print_comparisons(report, _console(), written[0] if written else None)
+    said = {one.decision for one in found}
+    if not exit_code:
+        return OK
+    return FAILED if Decision.REVERT in said else UNKNOWN if Decision.NOT_ENOUGH in said else OK
+
+
+@main.command()
+@_reading
+@click.option("--format", "formats", multiple=True, metavar="FORMAT[:FILE]",
+              help="terminal or json; to FILE, or to standard output. Repeatable.")  # fmt: skip
+def sensitivity(paths: Sequence[str], formats: Sequence[str], **options: Any) -> int:
+    """Tell an illness of the configuration from the luck of a seed.
+
+    PATHS: several seeds of one configuration, or folders of them.
+    """
+    from gandoctor.loop.named import runs_at
+    from gandoctor.loop.sensitivity import sensitivity_of
+    from gandoctor.reports.loop.rows import sensitivity_report
+    from gandoctor.reports.loop.terminal import print_sensitivity
+
+    wanted = _loop_wanted(formats, ("terminal", "json")) or [("terminal", None)]
+    config, rules = _loop_config(options)
+    runs = runs_at(paths)
+    _check_tags(options["roles"], (tag for run in runs for tag in run.tags))
+    report = sensitivity_report(sensitivity_of(runs, config), config.lang, rules)
+    for name, file in wanted:
+        _loop_out(name, file, report, print_sensitivity)
+    return OK
+
+
+@main.group()
+def journal() -> None:
+    """Keep the record: baseline, hypothesis, result."""
+
+
+@journal.command()
+@_reading
+@_JOURNAL
+@_NOTE
+def new(paths: Sequence[str], file: str | None, note: str, **options: Any) -> int:
+    """Begin with a baseline: the run at PATHS, or several seeds of it."""
+    from gandoctor.judge.diagnose import diagnose_run, fitting
+    from gandoctor.loop.journal import add_baseline
+    from gandoctor.loop.named import runs_at
+    from gandoctor.reports.loop.words import say
+
+    config, _ = _loop_config(options)
+    diagnoses = [diagnose_run(run, fitting(config, run)) for run in runs_at(paths)]
+    path = _journal_at(file)
+    entry = add_baseline(path, diagnoses, note=note, thumbnails=_thumbnails(diagnoses))
+    _wrote("baseline", entry.id, path, config.lang)
+    click.echo(say("journal-next", config.lang))
+    return OK
+
+
+@journal.command()
+@_JOURNAL
+@click.option("--remedy", default="", metavar="ID", help="A remedy that the baseline's diagnosis named.")
+@click.option("--code", default="", metavar="CODE", help="The symptom that it is against.")
+@click.option("--change", default="", metavar="TEXT", help="The one change, in your words.")
+@click.option("--because", default="", metavar="TEXT", help="The supposed cause, in your words.")
+@_NOTE
+@_LANG
+@_RULES
+def hypothesis(
+    file: str | None, remedy: str, code: str, change: str, because: str, note: str, lang: str | None,
+    rule_folders: Sequence[str],
+) -> int:  # fmt: skip
+    """Suppose a cause and one change, by default the first remedy not tried yet."""
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.loop import journal as record
+    from gandoctor.reports.loop import journal as told
+    from gandoctor.reports.loop.words import say
+
+    lang = lang or "en"
+    path, rules = _journal_at(file), load_rules(*map(Path, rule_folders))
+    if not (remedy or change) and sys.stdin.isatty():
+        entries, _ = record.read(path)
+        standing, done = record.baseline_of(entries), record.tried(entries)
+        offers = [one for one in standing.offers if code in ("", one.code)] if standing else []
+        for place, one in enumerate(offers, start=1):
+            rule = told.remedy_of(one.code, one.remedy, rules)
+            before = done.get((one.code, one.remedy))
+            words = say(f"decided-{before}", lang) if before else ""
+            past = f" ({say('tried-before', lang, decision=words)})" if words else ""
+            click.echo(f"{place:3}  {one.code} {rule.change.pick(lang) if rule else one.remedy}{past}")
+        fresh = [n for n, one in enumerate(offers, start=1) if (one.code, one.remedy) not in done]
+        if offers:
+            numbers, usual = click.IntRange(1, len(offers)), (fresh or [1])[0]
+            chosen = offers[click.prompt(say("journal-which", lang), type=numbers, default=usual) - 1]
+            remedy, code = chosen.remedy, chosen.code
+    entry = record.add_hypothesis(
+        path, remedy=remedy, code=code.upper(), because=because, change=change, note=note
+    )
+    _wrote("hypothesis", entry.id, path, lang)
+    [shown] = told.shown([entry], lang, rules)
+    _say_lines([(say("change-head", lang), shown.title), *shown.lines], lang)
+    click.echo(say("journal-then", lang))
+    return OK
+
+
+@journal.command()
+@_reading
+@_JOURNAL
+@click.option("--keep", "decision", flag_value="keep", help="The change stays: its run is the next baseline.")
+@click.option("--revert", "decision", flag_value="revert", help="The change goes.")
+@click.option("--of", "number", type=int, metavar="N", help="The hypothesis, by its number [the open one].")
+@click.option("-b", "--baseline", "more", multiple=True, type=click.Path(), metavar="PATH",
+              help="Compare with this run in place of the one that the journal remembers. Repeatable.")  # fmt: skip
+@_NOTE
+def result(
+    paths: Sequence[str], file: str | None, decision: str | None, number: int | None, more: Sequence[str], note: str,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Compare the run at PATHS with the baseline, and decide.
+
+    Asks on a terminal, where neither --keep nor --revert is given; elsewhere the decision stays open.
+    """
+    from gandoctor.loop import journal as record
+    from gandoctor.loop.compare import compare_runs
+    from gandoctor.loop.named import noted, runs_at
+    from gandoctor.reports.loop.rows import compare_report
+    from gandoctor.reports.loop.terminal import print_comparisons
+    from gandoctor.reports.loop.words import say
+
+    config, rules = _loop_config(options)
+    path = _journal_at(file)
+    entries, problems = record.read(path)
+    supposed = record.hypothesis_of(entries, number, path)
+    if more:
+        baseline = runs_at(more)
+    else:
+        departs = record.departs_from(entries, supposed, path)
+        baseline = [noted(path.parent / run.path, run.name) for run in departs.runs]
+    comparison = compare_runs(baseline, runs_at(paths), config)
+    print_comparisons(compare_report([comparison], config.lang, rules), _console())
+    if decision is None and sys.stdin.isatty():
+        usual = {"keep": "keep", "revert": "revert"}.get(comparison.decision.value, "open")
+        choice = click.Choice(["keep", "revert", "open"])
+        decision = click.prompt(say("journal-decide", config.lang), type=choice, default=usual)
+    decided: Any = decision or "open"
+    entry = record.add_result(
+        path, comparison, hypothesis=supposed.id, decision=decided, note=note,
+        thumbnails=_thumbnails([member.diagnosis for member in comparison.candidate]),
+    )  # fmt: skip
+    _wrote("result", entry.id, path, config.lang)
+    if entry.as_supposed is False:
+        click.echo(say("note-not-as-supposed", config.lang))
+    click.echo(say("journal-undecided" if decided == "open" else "journal-next", config.lang))
+    for problem in problems:
+        _say(f"{problem.file}: {problem.place}: {problem.message}")
+    return OK
+
+
+@journal.command()
+@_JOURNAL
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["markdown", "html", "json"]),
+    default="markdown",
+    show_default=True,
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="A file in place of standard output.")
+@_LANG
+@_RULES
+def show(
+    file: str | None, format_: str, output: str | None, lang: str | None, rule_folders: Sequence[str]
+) -> int:
+    """Show the journal: Markdown, or a timeline with thumbnails (HTML)."""
+    import msgspec
+
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.loop import journal as record
+    from gandoctor.reports.loop import journal as told
+
+    path, lang = _journal_at(file), lang or "en"
+    entries, problems = record.read(path)
+    rules = load_rules(*map(Path, rule_folders))
+    if format_ == "json":
+        text = msgspec.json.format(msgspec.json.encode(entries), indent=2).decode() + "\n"
+    else:
+        write = told.timeline if format_ == "html" else told.markdown
+        text = write(entries, problems, lang, rules)
+    if output:
+        told.write_text(Path(output), text)
+    else:
+        click.echo(text, nl=False)
+    for problem in problems:
+        _say(f"{problem.file}: {problem.place}: {problem.message}")
+    return OK
+
+
+def _loop_config(options: dict[str, Any]) -> tuple[Config, Any]:
+    """The configuration, and the rules that go with it."""
+    from gandoctor.judge.rules import load_rules
+
+    config = _config(**options)
+    return config, load_rules(*config.rules)
+
+
+def _loop_wanted(formats: Sequence[str], known: Sequence[str]) -> Wanted:
+    """The outputs that --format asks for. Raises UserError."""
+    made: Wanted = []
+    for one in formats:
+        name, _, file = one.partition(":")
+        if name not in known:
+            raise UserError(f"no format is called '{name}' here", hint="formats: " + ", ".join(known))
+        made.append((name, Path(file) if file else None))
+    return made
+
+
+def _loop_out(name: str, file: Path | None, report: Any, write: Callable[[Any, Console], None]) -> None:
+    """A report as JSON, or as on a terminal, to a file or to standard output."""
+    import io
+
+    import msgspec
+    from rich.console import Console as Plain
+
+    from gandoctor.reports.loop.journal import write_text
+
+    if name == "json":
+        text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+        if file is None:
+            click.echo(text, nl=False)
+        else:
+            write_text(file, text)
+    elif file is None:
+        write(report, _console())
+    else:
+        out = io.StringIO()
+        write(report, Plain(file=out, highlight=False, width=100))
+        write_text(file, out.getvalue())
+
+
+def _journal_at(given: str | None) -> Path:
+    """The journal: the one given, the nearest at or above the working directory, else a new one here."""
+    from gandoctor.loop.journal import FILE
+
+    if given:
+        return Path(given)
+    here = Path.cwd()
+    return next((folder / FILE for folder in (here, *here.parents) if (folder / FILE).is_file()), Path(FILE))
+
+
+def _thumbnails(diagnoses: Sequence[Diagnosis]) -> dict[int, str]:
+    """The last samples of each run, small."""
+    from gandoctor.reports.loop.pictures import THUMBNAIL, last_samples
+
+    made = {place: last_samples(one, THUMBNAIL) for place, one in enumerate(diagnoses)}
+    return {place: one.src for place, one in made.items() if one is not None}
+
+
+def _wrote(kind: str, number: int, path: Path, lang: str) -> None:
+    from gandoctor.reports.loop.words import say
+
+    word = say(f"entry-{kind}", lang)
+    click.echo(say("journal-wrote", lang, kind=word, id=number, file=path.name))
+
+
+def _say_lines(lines: Iterable[tuple[str, str]], lang: str) -> None:
+    from gandoctor.reports.loop.words import say
+    from gandoctor.reports.texts import clean
+
+    for label, text in lines:
+        click.echo("  " + clean(say("labelled", lang, label=label, text=text)))
 
 
 # --- from options to diagnoses ---------------------------------------------------------------------------

@@ -21,9 +21,8 @@ import numpy.typing as npt
 from gandoctor.config import Config
 from gandoctor.errors import UserError
 from gandoctor.interpret.layers import Layers
-from gandoctor.interpret.roles import names_one
 from gandoctor.interpret.view import RunView, Track
-from gandoctor.judge.diagnose import diagnose_run
+from gandoctor.judge.diagnose import diagnose_run, fitting
 from gandoctor.judge.diagnosis import Diagnosis
 from gandoctor.readers.load import RunFiles, internal_error, load_run
 from gandoctor.run import LogProblem, Run, Series, Values
@@ -81,13 +80,6 @@ def _diagnose(found: RunFiles, config: Config | None, points: int) -> list[Diagn
 
 def _empty(found: RunFiles, problem: LogProblem) -> Run:
     return Run(found.path, found.name, problems=[*found.problems, problem])
-
-
-def fitting(config: Config | None, run: Run) -> Config | None:
-    """The configuration with the roles of those tags only that a run has."""
-    if config is None:
-        return None
-    return replace(config, roles={tag: r for tag, r in config.roles.items() if names_one(tag, run.tags)})
 
 
 # --- processes -------------------------------------------------------------------------------------------

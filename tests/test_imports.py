@@ -46,7 +46,9 @@ def test_importing_gandoctor_loads_nothing_heavy() -> None:
     assert HEAVY.isdisjoint(done.stdout.split())
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["diagnose", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["diagnose", "--help"], ["compare", "--help"], ["journal", "--help"]]
+)
 def test_version_and_help_load_nothing_heavy(words: list[str]) -> None:
     assert HEAVY.isdisjoint(loaded(*words))
 

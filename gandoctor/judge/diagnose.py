@@ -11,6 +11,7 @@ import numpy as np
 from gandoctor.config import Config
 from gandoctor.detectors import Detector, all_detectors, run_detector
 from gandoctor.findings import Finding, Kind, NotExamined, Severity, State
+from gandoctor.interpret.roles import names_one
 from gandoctor.interpret.view import SNAPSHOTS, RunView, views_of
 from gandoctor.judge.baseline import nearest
 from gandoctor.judge.causes import chain_of, primary_of
@@ -56,7 +57,7 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
     verdict = _verdict(judged, views, config)
     if verdict is Verdict.UNKNOWN:
         primary = None
-    known_at = _known_at(primary, views, config)
+    known_at = known_at_step(primary, views, config)
     samples = samples_of(views[0]) if views else None
     seen = [problem for view in views for problem in view.sample_problems]
     for view in views:
@@ -78,6 +79,13 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
         baseline=nearest(facts_for(views[0])) if views else None,
         samples=samples,
     )
+
+
+def fitting(config: Config | None, run: Run) -> Config | None:
+    """The configuration with the roles of those tags only that a run has."""
+    if config is None:
+        return None
+    return replace(config, roles={tag: r for tag, r in config.roles.items() if names_one(tag, run.tags)})
 
 
 def _look(views: Iterable[RunView], detectors: Iterable[Detector], config: Config) -> _Looked:
@@ -247,9 +255,9 @@ def _worth() -> dict[str, int]:
     return {s.name: s.worth for s in vars(signals).values() if isinstance(s, signals.Signal)}
 
 
-def _known_at(primary: Judged | None, views: Sequence[RunView], config: Config) -> int | None:
-    """The earliest step at which the primary could have been known: the shortest beginning of the run,
-    of a few tried after the onset, in which its own detectors already fire.
+def known_at_step(primary: Judged | None, views: Sequence[RunView], config: Config) -> int | None:
+    """The earliest step at which a symptom could have been known, the primary above all: the shortest
+    beginning of the run, of a few tried after the onset, in which its own detectors already fire.
     """
     if primary is None or primary.finding.severity < Severity.WARNING:
         return None

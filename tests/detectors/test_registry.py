@@ -17,6 +17,8 @@ import pytest
 
 import gandoctor.detectors as package
 import gandoctor.judge.diagnose
+import gandoctor.loop.compare
+import gandoctor.loop.metrics
 from gandoctor.detectors import Detector, all_detectors, run_detector
 from gandoctor.findings import Finding, NotExamined, Severity, State
 from gandoctor.interpret import view as signals
@@ -185,7 +187,9 @@ def test_every_threshold_decides_something() -> None:
     }
     judge = inspect.getsource(gandoctor.judge.diagnose)
     unused |= {f"run.{name}" for name in limits("run") if f'"{name}"' not in judge}
-    unused |= {code for code, names in _table()[1].items() if names and code not in {*modules, "run"}}
+    loop = "".join(inspect.getsource(one) for one in (gandoctor.loop.compare, gandoctor.loop.metrics))
+    unused |= {f"loop.{name}" for name in limits("loop") if f'"{name}"' not in loop}
+    unused |= {code for code, names in _table()[1].items() if names and code not in {*modules, "run", "loop"}}
     assert unused == set()
 
 
