@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gandoctor.config import Config
+    from gandoctor.findings import Severity
     from gandoctor.judge.diagnosis import Diagnosis
 
 OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
@@ -166,17 +167,13 @@ def diagnose(
 @click.option(
     "--fail-on",
     multiple=True,
-    default=["error"],
-    show_default=True,
     metavar="error|warning|CODE",
-    help="What makes the check fail. Repeatable.",
+    help="What makes the check fail [error]. Repeatable.",
 )
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Findings less sure than this do not count.",
+    help="Findings less sure than this do not count [0].",
 )
 @click.option(
     "--allow-unknown", is_flag=True, help="A run that cannot be judged is no failure (exit 0 instead of 3)."
@@ -203,7 +200,7 @@ def diagnose(
 @_FORMAT
 @_JOBS
 def check(
-    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float, allow_unknown: bool,
+    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float | None, allow_unknown: bool,
     require: Sequence[str], baseline: str | None, write_baseline: str | None, exit_zero: bool,
     formats: Sequence[str], jobs: int, **options: Any,
 ) -> int:  # fmt: skip
@@ -212,24 +209,20 @@ def check(
     Exits 1 if a run at or below PATHS fails, else 2 for bad usage or an unreadable path, else 3 if a run
     cannot be judged, else 0.
     """
-    from gandoctor.api import check_codes
+    from gandoctor.api import check_config
     from gandoctor.judge import checking
 
     wanted = _wanted(formats, None)
     with _empty_object_on_error(wanted):
-        config = _config(**options)
-        accepted = checking.read_baseline(Path(baseline)) if baseline else {}
-        rules = checking.Check(tuple(fail_on), min_confidence, tuple(require), accepted)
-        check_codes([word for word in fail_on if word not in ("error", "warning")], "--fail-on", config)
+        config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
+        check_config(config)
+        accepted = checking.read_baseline(config.baseline) if config.baseline and not write_baseline else {}
         diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
-        failed = [
-            checking.fails(diagnosis, rules, config) or ", ".join(checking.missing(diagnosis, rules))
-            for diagnosis in diagnoses
-        ]
+        judged = [_judged(diagnosis, config, accepted) for diagnosis in diagnoses]
+        failed = [why or ", ".join(lacking) for why, lacking in judged]
         machine = any(file is None for _, file in wanted)
         try:
-            for diagnosis, why in zip(diagnoses, failed, strict=True):
-                lacking = checking.missing(diagnosis, rules)
+            for diagnosis, why, (_, lacking) in zip(diagnoses, failed, judged, strict=True):
                 click.echo(_check_line(diagnosis, why, lacking, options), err=machine)
             _write(diagnoses, wanted, config)
         except BrokenPipeError:  # what is left of the check is its exit code
@@ -362,6 +355,28 @@ def _config(
     )  # fmt: skip
     check_config(made)
     return made
+
+
+def _checked(
+    config: Config, fail_on: Sequence[str], min_confidence: float | None, require: Sequence[str],
+    baseline: str | None,
+) -> Config:  # fmt: skip
+    """The configuration with what the options of a check say on top."""
+    return config.changed(
+        fail_on=tuple(fail_on), min_confidence=min_confidence, require=tuple(require),
+        baseline=Path(baseline) if baseline else None,
+    )  # fmt: skip
+
+
+def _judged(
+    diagnosis: Diagnosis, config: Config, accepted: Mapping[str, Severity]
+) -> tuple[str, tuple[str, ...]]:
+    """The id of the finding that fails a run ("" if none does), and the roles that it should log."""
+    from gandoctor.judge import checking
+
+    own = config.for_path(diagnosis.run.path)
+    rules = checking.Check.of(own, accepted)
+    return checking.fails(diagnosis, rules, own), checking.missing(diagnosis, rules)
 
 
 def _roles(given: Iterable[str]) -> dict[str, str]:
