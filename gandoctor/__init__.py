@@ -5,6 +5,7 @@
     diagnosis.primary; diagnosis.prescription
     gandoctor.write(diagnosis, "report.html")    # the format from the suffix, or format="json"
     with gandoctor.Recorder("runs/exp1", G=G, D=D) as rec: ...  # logs what a diagnosis needs
+    doctor = gandoctor.EarlyStop("runs/exp1")    # in a loop: if doctor.should_stop(): break
 
 Names are loaded on first use: `import gandoctor` costs nothing.
 """
@@ -17,15 +18,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gandoctor.api import diagnose, diagnose_all, load, load_all, write
     from gandoctor.capture import Recorder
+    from gandoctor.early_stop import EarlyStop
     from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Recorder", "UserError", "__version__", "diagnose", "diagnose_all", "load", "load_all", "write"]
+__all__ = [
+    "EarlyStop",
+    "Recorder",
+    "UserError",
+    "__version__",
+    "diagnose",
+    "diagnose_all",
+    "load",
+    "load_all",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name == "UserError":
         return importlib.import_module("gandoctor.errors").UserError
+    if name == "EarlyStop":
+        return importlib.import_module("gandoctor.early_stop").EarlyStop
     if name == "Recorder":
         return importlib.import_module("gandoctor.capture").Recorder
     if name in __all__:

@@ -5,9 +5,11 @@ Nothing heavy is imported here: a command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from gandoctor.config import Config
     from gandoctor.findings import Severity
     from gandoctor.judge.diagnosis import Diagnosis
+    from gandoctor.judge.rules import Rule
+    from gandoctor.watch import Look
 
 OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
 INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that fails
@@ -127,6 +131,27 @@ def _reading(command: F) -> F:
     return command
 
 
+def _checking(command: F) -> F:
+    """The options that say what makes a run fail."""
+    for option in reversed(
+        (
+            click.option("--fail-on", multiple=True, metavar="error|warning|CODE",
+                         help="What makes a run fail [error]. Repeatable."),
+            click.option("--min-confidence", type=click.FloatRange(0, 1),
+                         help="Findings less sure than this do not count [0]."),
+            click.option("--allow-unknown", is_flag=True,
+                         help="A run that cannot be judged is no failure (exit 0 instead of 3)."),
+            click.option("--require", multiple=True, metavar="ROLE",
+                         help="A role that each run must log, as `gandoctor roles` shows it (D.loss, G.grad_norm)."
+                         " Repeatable."),
+            click.option("--baseline", type=click.Path(dir_okay=False), metavar="FILE",
+                         help="Findings accepted by --write-baseline: only new or worse ones count."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 # --- commands --------------------------------------------------------------------------------------------
 
 
@@ -164,32 +189,7 @@ def diagnose(
 
 @main.command()
 @_reading
-@click.option(
-    "--fail-on",
-    multiple=True,
-    metavar="error|warning|CODE",
-    help="What makes the check fail [error]. Repeatable.",
-)
-@click.option(
-    "--min-confidence",
-    type=click.FloatRange(0, 1),
-    help="Findings less sure than this do not count [0].",
-)
-@click.option(
-    "--allow-unknown", is_flag=True, help="A run that cannot be judged is no failure (exit 0 instead of 3)."
-)
-@click.option(
-    "--require",
-    multiple=True,
-    metavar="ROLE",
-    help="A role that each run must log, as `gandoctor roles` shows it (D.loss, G.grad_norm). Repeatable.",
-)
-@click.option(
-    "--baseline",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Findings accepted by --write-baseline: only new or worse ones count.",
-)
+@_checking
 @click.option(
     "--write-baseline",
     type=click.Path(dir_okay=False),
@@ -236,12 +236,100 @@ def check(
         _say(f"{count} findings accepted in {write_baseline}")
     if exit_zero or write_baseline:
         return OK
-    if any(failed):
-        return FAILED
-    if faults:
-        return USAGE
     unknown = not diagnoses or any(diagnosis.verdict == "unknown" for diagnosis in diagnoses)
-    return UNKNOWN if unknown and not allow_unknown else OK
+    return _code(any(failed), bool(faults), unknown and not allow_unknown)
+
+
+@main.command()
+@_reading
+@_checking
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.05),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks, at least.",
+)
+@click.option("--once", is_flag=True, help="Look once and exit as `check` does.")
+@click.option(
+    "--until-quiet",
+    "quiet",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="When no file has changed for so long, exit as `check` does.",
+)
+def watch(
+    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float | None, allow_unknown: bool,
+    require: Sequence[str], baseline: str | None, interval: float, once: bool, quiet: float | None,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Follow running jobs; end with 1 as soon as one is surely ill.
+
+    Looks at the runs at or below PATHS, which need not be there yet, again and again, and reads only what is
+    new. Exits 1 when a finding that --fail-on names stands: when the log shows it now, and showed it
+    when the run was a tenth and a fifth shorter. Without --once and --until-quiet it goes on until then,
+    or Ctrl-C.
+    """
+    from gandoctor.api import check_config
+    from gandoctor.judge import checking
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.reports import alarm, dashboard
+    from gandoctor.watch import LEAST_REST, Watch
+
+    config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
+    check_config(config)
+    lang, rules = config.lang, load_rules(*config.rules)
+    watching = Watch(paths, config, checking.read_baseline(config.baseline) if config.baseline else {})
+    changed_at = time.monotonic()
+    with _shown(lang, rules) as show:
+        for looks in itertools.count(1):
+            look = watching.look()
+            now = time.monotonic()
+            changed_at = now if look.changed else changed_at
+            show(look, dashboard.heading(paths, looks, look.taken, now - changed_at, lang))
+            ended = quiet is not None and now - changed_at >= quiet
+            if once or ended or look.standing is not None:
+                break
+            wait = max(interval, LEAST_REST * look.seconds)
+            time.sleep(wait if quiet is None else min(wait, changed_at + quiet - now))
+    if look.standing is not None and not once:
+        seen, judged = look.standing
+        click.echo(alarm.ended(seen.diagnosis, judged, config))
+        return FAILED
+    if ended and quiet is not None:
+        _say(dashboard.went_quiet(quiet, lang))
+    for fault in look.faults:
+        _say(str(fault))
+    return _code(look.fails, bool(look.faults), look.unknown and not allow_unknown)
+
+
+@contextmanager
+def _shown(lang: str, rules: Mapping[str, Rule]) -> Iterator[Callable[[Look, str], None]]:
+    """What shows a look: a panel on a terminal that is drawn anew, else a line where something has changed."""
+    from gandoctor.reports import dashboard
+
+    console = _console()
+    if console.is_terminal:
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda look, head: live.update(dashboard.panel(look, head, lang, rules), refresh=True)
+        return
+    said: dict[str, str] = {}
+
+    def show(look: Look, _: str) -> None:
+        for key, line in dashboard.lines(look, lang, rules):
+            if said.get(key) != line:
+                said[key] = line
+                click.echo(line)
+
+    yield show
+
+
+def _code(failed: bool, unreadable: bool, unknown: bool) -> int:
+    """The exit code of a check."""
+    return FAILED if failed else USAGE if unreadable else UNKNOWN if unknown else OK
 
 
 @main.command()

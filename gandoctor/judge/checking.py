@@ -14,7 +14,6 @@ from gandoctor.findings import Severity
 from gandoctor.interpret.roles import parse_role
 from gandoctor.judge.diagnosis import Diagnosis, Judged, Verdict
 
-
 SEVERITIES = ("error", "warning")  # what --fail-on takes beside codes
 
 
