@@ -133,17 +133,19 @@ def curve(one: Series, width: int = _WIDTH) -> str:
     """A series as bars of equal stretches of its steps; a stretch without a finite value is `×` or blank."""
     if not len(one):
         return ""
-    place = (one.steps - one.steps[0]) * width // max(1, int(one.steps[-1] - one.steps[0]) + 1)
+    steps = one.steps.astype(np.float64)
+    place = (steps - steps[0]) / max(1.0, float(steps[-1] - steps[0])) * width
     blocks: Sequence[Values] = np.split(one.values, np.searchsorted(place, np.arange(1, width)))
     levels = [
         np.median(block[np.isfinite(block)]) if np.isfinite(block).any() else np.nan for block in blocks
     ]
     known = np.array(levels)[np.isfinite(levels)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    size = float(np.max(np.abs(known), initial=0.0)) or 1.0  # so that no difference overflows
+    low, high = (float(known.min()) / size, float(known.max()) / size) if len(known) else (0.0, 0.0)
     bars = []
     for block, level in zip(blocks, levels, strict=True):
         if np.isfinite(level):
-            bars.append(_BARS[int((level - low) / (high - low) * 7.999) if high > low else 3])
+            bars.append(_BARS[int((level / size - low) / (high - low) * 7.999) if high > low else 3])
         else:
             bars.append("×" if len(block) else " ")
     return "".join(bars)
