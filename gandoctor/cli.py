@@ -216,7 +216,7 @@ def check(
     with _empty_object_on_error(wanted):
         config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
         check_config(config)
-        accepted = checking.read_baseline(config.baseline) if config.baseline and not write_baseline else {}
+        accepted = {} if write_baseline else checking.accepted(config)
         diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
         judged = [_judged(diagnosis, config, accepted) for diagnosis in diagnoses]
         failed = [why or ", ".join(lacking) for why, lacking in judged]
@@ -280,7 +280,7 @@ def watch(
     config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
     check_config(config)
     lang, rules = config.lang, load_rules(*config.rules)
-    watching = Watch(paths, config, checking.read_baseline(config.baseline) if config.baseline else {})
+    watching = Watch(paths, config, checking.accepted(config))
     changed_at = time.monotonic()
     with _shown(lang, rules) as show:
         for looks in itertools.count(1):

@@ -12,7 +12,6 @@ from gandoctor.config import Config
 
 if TYPE_CHECKING:
     from gandoctor.judge.diagnosis import Diagnosis
-    from gandoctor.watch import Watch
 
 _LOG = logging.getLogger("gandoctor")
 
@@ -41,6 +40,10 @@ class EarlyStop:
     ) -> None:  # fmt: skip
         from gandoctor.api import check_config
         from gandoctor.config import find_config
+        from gandoctor.detectors import all_detectors
+        from gandoctor.judge.checking import accepted
+        from gandoctor.readers.load import readers
+        from gandoctor.watch import Watch
 
         if every < 1 or not 0 < share <= 1:
             raise ValueError("every must be at least 1, share above 0 and at most 1")
@@ -49,8 +52,10 @@ class EarlyStop:
             fail_on=tuple(fail_on), ignore=tuple(ignore), min_confidence=min_confidence
         )
         check_config(self._config)
+        all_detectors()  # imported before training, not at the first look
+        readers()
         self._path, self._every, self._share = Path(path), every, share
-        self._watch: Watch | None = None
+        self._watch = Watch([self._path], self._config, accepted(self._config))
         self._calls = 0
         self._look_at = 0.0
         self.reason = ""
@@ -86,10 +91,6 @@ class EarlyStop:
         return self.stopped
 
     def _look(self) -> None:
-        from gandoctor.watch import Watch
-
-        if self._watch is None:
-            self._watch = Watch([self._path], self._config)
         look = self._watch.look()
         if look.seen:
             self.diagnosis = look.seen[-1].diagnosis

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gandoctor import cli
 from tests.test_api import failing
 from tests.test_cli import healthy, short
 
@@ -94,6 +96,14 @@ def test_the_configuration_nearby_counts(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(*PLUGIN)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["bad 未通过检查", "GD201 *", "*", "起点：*", "证据：*", "先做：*"])
+
+
+def test_a_baseline_in_the_configuration_counts(pytester: pytest.Pytester) -> None:
+    failing(pytester.path / "bad/log.csv")
+    assert CliRunner().invoke(cli.main, ["check", "bad", "--write-baseline", "accepted.json"]).exit_code == 0
+    (pytester.path / "gandoctor.toml").write_text('baseline = "accepted.json"\n')
+    pytester.makepyfile("def test_bad(gandoctor): gandoctor.assert_healthy('bad')")
+    pytester.runpytest(*PLUGIN).assert_outcomes(passed=1)
 
 
 def test_loading_the_plugin_loads_nothing_heavy() -> None:

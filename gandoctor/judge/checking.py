@@ -126,6 +126,11 @@ def write_baseline(diagnoses: Sequence[Diagnosis], path: Path) -> int:
     return len(found)
 
 
+def accepted(config: Config) -> dict[str, Severity]:
+    """What the baseline of a configuration accepts, nothing where it names none. Raises UserError."""
+    return read_baseline(config.baseline) if config.baseline else {}
+
+
 def read_baseline(path: Path) -> dict[str, Severity]:
     """Fingerprint → severity of the findings that were accepted. Raises UserError if it is no such file."""
     hint = "gandoctor check PATH --write-baseline FILE makes one"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gandoctor.judge.checking import Check, failing, missing
+from gandoctor.judge.checking import Check, accepted, failing, missing
 from gandoctor.judge.diagnosis import Verdict
 from gandoctor.reports import rows
 from gandoctor.reports.texts import at_step, clauses, clean, number, say, verdict_line
 
 if TYPE_CHECKING:
     from gandoctor.config import Config
+    from gandoctor.findings import Severity
     from gandoctor.judge.diagnosis import Diagnosis, Judged
     from gandoctor.reports import contract
 
@@ -27,16 +28,22 @@ def told(diagnosis: Diagnosis, judged: Judged, config: Config) -> str:
 
 
 def ills(diagnoses: Sequence[Diagnosis], path: str, config: Config, allow_unknown: bool = False) -> str:
-    """What is wrong with the runs at a path, by what a configuration lets pass; "" if nothing is."""
-    parts = [_ill(diagnosis, config, allow_unknown) for diagnosis in diagnoses]
+    """What is wrong with the runs at a path, by what a configuration lets pass; "" if nothing is.
+
+    Raises UserError if the configuration's baseline cannot be read.
+    """
+    known = accepted(config)
+    parts = [_ill(diagnosis, config, known, allow_unknown) for diagnosis in diagnoses]
     if not diagnoses and not allow_unknown:
         parts.append(say("not-judged", config.lang, run=clean(path), why=say("no-log-yet", config.lang)))
     return "\n\n".join(filter(None, parts))
 
 
-def _ill(diagnosis: Diagnosis, config: Config, allow_unknown: bool) -> str:
+def _ill(
+    diagnosis: Diagnosis, config: Config, known: Mapping[str, Severity], allow_unknown: bool
+) -> str:  # fmt: skip
     own, lang, run = config.for_path(diagnosis.run.path), config.lang, clean(diagnosis.run.name)
-    check = Check.of(own)
+    check = Check.of(own, known)
     found, lacking = failing(diagnosis, check, own), missing(diagnosis, check)
     lines = [say("not-healthy", lang, run=run)] if found or lacking else []
     if found:
