@@ -104,13 +104,17 @@ class Follower:
 
     def _read(self, path: Path, reader: str) -> list[RunParts]:
         now = _State.of(path)
-        known = self._files.get(path)
-        if known is not None and known.state == now and known.reader == reader:
-            return known.parts
-        self._changed = True
+        known = self._files.pop(path, None)  # not kept if reading fails: the next look begins anew
+        if known is None or known.reader != reader or known.state != now:
+            self._changed = True
+            known = self._taken_on(path, reader, known, now)
+        self._files[path] = known
+        return known.parts
+
+    def _taken_on(self, path: Path, reader: str, known: _File | None, now: _State) -> _File:
+        """A file with what was written to it since, or read anew."""
         if known is None or known.reader != reader or not now.grown_from(known.state):
             known = _File(now, reader, _following(path, reader))
-            self._files[path] = known
         if known.following is not None and not self._goes_on(path, known, now):
             known.following = _following(path, reader)  # rewritten: from its start
             if known.following is not None and not self._goes_on(path, known, now):
@@ -119,7 +123,7 @@ class Follower:
             self.taken += now.size if readers()[reader].KIND == "log" else 0
             known.parts = readers()[reader].read(path)
         known.state = now
-        return known.parts
+        return known
 
     def _goes_on(self, path: Path, known: _File, now: _State) -> bool:
         """Read what is new; False if this is not the file that was read before, or it cannot be followed."""

@@ -214,3 +214,19 @@ def test_utf16_is_read_whole_each_time(tmp_path: Path) -> None:
     grow(path, csv(tmp_path).decode().encode("utf-16"))
     follower = Follower(path.parent)
     assert same(follower.look()[0], load_all(path.parent))
+
+
+def test_a_file_that_could_not_be_read_once_is_read_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow(tmp_path / "run" / "log.csv", csv(tmp_path))
+    follower = Follower(tmp_path / "run")
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gandoctor.readers.follow._following", broken)
+        [run], _ = follower.look()
+    assert [(one.kind, one.message) for one in run.problems] == [("unreadable", "Input/output error")]
+    assert same(follower.look()[0], load_all(tmp_path / "run"))
