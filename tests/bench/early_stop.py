@@ -73,6 +73,11 @@ def report(rows: Sequence[Row], replays: Sequence[Mapping[float, Failing]]) -> s
     lines = [
         f"{len(rows)} runs: {len(groups['ill'])} ill that log what shows it, {len(groups['healthy'])} healthy,"
         f" {len(groups['harmless'])} healthy with a true mechanism; {len(LOOKS)} looks at each",
+        "a check at the end fails "
+        + ", ".join(
+            f"{share(sum(bool(replays[n].get(1.0)) for n in of), len(of))} {kind}"
+            for kind, of in groups.items()
+        ),
         f"{'rule':22} {'sure':>5}  {'ill runs stopped':22} {'steps saved':>11}  {'healthy stopped':22} harmless",
     ]
     for name, earlier in RULES.items():

@@ -27,6 +27,7 @@ def test_the_table_counts() -> None:
         [looks(A, 0.5), looks({}, 0), looks({}, 0), looks(A, 0.9)],
     )
     assert "4 runs: 2 ill that log what shows it, 2 healthy, 0 healthy with a true mechanism" in text
+    assert "a check at the end fails 1/2 (0.09-0.91) ill, 1/2 (0.09-0.91) healthy, 0/0" in text
     lines = text.splitlines()
-    assert lines[2].split()[:6] == ["at", "once", "0.0", "1/2", "(0.09-0.91)", "25%"]
-    assert "1/2" in lines[2].split("25%")[1]
+    assert lines[3].split()[:6] == ["at", "once", "0.0", "1/2", "(0.09-0.91)", "25%"]
+    assert "1/2" in lines[3].split("25%")[1]
