@@ -274,7 +274,7 @@ def watch(
     from gandoctor.api import check_config
     from gandoctor.judge import checking
     from gandoctor.judge.rules import load_rules
-    from gandoctor.reports import alarm, dashboard
+    from gandoctor.reports import _alarm, _dashboard
     from gandoctor.watch import LEAST_REST, Watch
 
     config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
@@ -287,7 +287,7 @@ def watch(
             look = watching.look()
             now = time.monotonic()
             changed_at = now if look.changed else changed_at
-            show(look, dashboard.heading(paths, looks, look.taken, now - changed_at, lang))
+            show(look, _dashboard.heading(paths, looks, look.taken, now - changed_at, lang))
             ended = quiet is not None and now - changed_at >= quiet
             if once or ended or look.standing is not None:
                 break
@@ -295,10 +295,10 @@ def watch(
             time.sleep(wait if quiet is None else min(wait, changed_at + quiet - now))
     if look.standing is not None and not once:
         seen, judged = look.standing
-        click.echo(alarm.ended(seen.diagnosis, judged, config))
+        click.echo(_alarm.ended(seen.diagnosis, judged, config))
         return FAILED
     if ended and quiet is not None:
-        _say(dashboard.went_quiet(quiet, lang))
+        _say(_dashboard.went_quiet(quiet, lang))
     for fault in look.faults:
         _say(str(fault))
     return _code(look.fails, bool(look.faults), look.unknown and not allow_unknown)
@@ -307,19 +307,19 @@ def watch(
 @contextmanager
 def _shown(lang: str, rules: Mapping[str, Rule]) -> Iterator[Callable[[Look, str], None]]:
     """What shows a look: a panel on a terminal that is drawn anew, else a line where something has changed."""
-    from gandoctor.reports import dashboard
+    from gandoctor.reports import _dashboard
 
     console = _console()
     if console.is_terminal:
         from rich.live import Live
 
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda look, head: live.update(dashboard.panel(look, head, lang, rules), refresh=True)
+            yield lambda look, head: live.update(_dashboard.panel(look, head, lang, rules), refresh=True)
         return
     said: dict[str, str] = {}
 
     def show(look: Look, _: str) -> None:
-        for key, line in dashboard.lines(look, lang, rules):
+        for key, line in _dashboard.lines(look, lang, rules):
             if said.get(key) != line:
                 said[key] = line
                 click.echo(line)

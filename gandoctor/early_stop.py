@@ -95,7 +95,7 @@ class EarlyStop:
         if look.seen:
             self.diagnosis = look.seen[-1].diagnosis
         if look.standing is not None:
-            from gandoctor.reports.alarm import told
+            from gandoctor.reports._alarm import told
 
             seen, judged = look.standing
             self.diagnosis = seen.diagnosis

@@ -38,7 +38,7 @@ class Doctor:
         __tracebackhide__ = True
         from gandoctor.api import check_config, diagnose_all
         from gandoctor.config import find_config
-        from gandoctor.reports.alarm import ills
+        from gandoctor.reports._alarm import ills
 
         named = (fail_on,) if isinstance(fail_on, str) else tuple(fail_on)
         found = find_config(Path.cwd()) if config is None else config

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import gandoctor
 from gandoctor import cli
 from gandoctor.config import Config
-from gandoctor.reports import dashboard
+from gandoctor.reports import _dashboard
 from gandoctor.run import Series
 from gandoctor.watch import Watch, until
 from tests.test_api import failing
@@ -241,12 +241,12 @@ def test_on_a_terminal_a_panel_is_drawn_anew(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_curves(values: list[float], drawn: str) -> None:
     steps = np.arange(len(values))
-    assert dashboard.curve(Series("x", steps, np.array(values, float), steps, Path("x")), width=4) == drawn
+    assert _dashboard.curve(Series("x", steps, np.array(values, float), steps, Path("x")), width=4) == drawn
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(42.4, "42 s"), (300, "5 min"), (11_520, "3.2 h")])
 def test_lengths_of_time(seconds: float, told: str) -> None:
-    assert dashboard.span(seconds, "en") == told
+    assert _dashboard.span(seconds, "en") == told
 
 
 def test_hostile_names_stay_off_the_terminal(tmp_path: Path) -> None:
