@@ -6,6 +6,7 @@
     gandoctor.write(diagnosis, "report.html")    # the format from the suffix, or format="json"
     gandoctor.compare("runs/base", "runs/lower-lr").decision  # keep, revert, not-enough; seeds are pooled
     with gandoctor.Recorder("runs/exp1", G=G, D=D) as rec: ...  # logs what a diagnosis needs
+    doctor = gandoctor.EarlyStop("runs/exp1")    # in a loop: if doctor.should_stop(): break
 
 Names are loaded on first use: `import gandoctor` costs nothing.
 """
@@ -18,18 +19,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gandoctor.api import compare, diagnose, diagnose_all, load, load_all, sensitivity, write
     from gandoctor.capture import Recorder
+    from gandoctor.early_stop import EarlyStop
     from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
 __all__ = [
-    "Recorder", "UserError", "__version__", "compare", "diagnose", "diagnose_all", "load", "load_all", "sensitivity",
-    "write",
+    "EarlyStop", "Recorder", "UserError", "__version__", "compare", "diagnose", "diagnose_all", "load", "load_all",
+    "sensitivity", "write",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name == "UserError":
         return importlib.import_module("gandoctor.errors").UserError
+    if name == "EarlyStop":
+        return importlib.import_module("gandoctor.early_stop").EarlyStop
     if name == "Recorder":
         return importlib.import_module("gandoctor.capture").Recorder
     if name in __all__:

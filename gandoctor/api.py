@@ -11,6 +11,7 @@ from gandoctor.errors import UserError
 from gandoctor.interpret.embedding import check as check_features
 from gandoctor.interpret.families import FAMILIES
 from gandoctor.interpret.roles import parse_role
+from gandoctor.judge.checking import SEVERITIES, Check
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Diagnosis
 from gandoctor.judge.rules import load_rules
@@ -47,7 +48,8 @@ def load(path: str | Path) -> Run:
 def diagnose(run: Run | str | Path, config: Config | None = None) -> Diagnosis:
     """The diagnosis of one run, or of the one run at a path. Raises UserError as `load` does."""
     check_config(config)
-    return diagnose_run(run if isinstance(run, Run) else load(run), config)
+    run = run if isinstance(run, Run) else load(run)
+    return diagnose_run(run, config and config.for_path(run.path))
 
 
 def diagnose_all(
@@ -119,23 +121,26 @@ def check_config(config: Config | None) -> None:
             hint="verdicts may differ: read CHANGELOG.md, then set "
             f'thresholds-version = "{version()}", or install the gandoctor that has the pinned ones',
         )
-    if config.family and config.family not in FAMILIES:
-        raise UserError(
-            f"no loss family is called '{config.family}'",
-            where="--loss-family",
-            hint="the families are: " + ", ".join(FAMILIES),
-        )
     if config.features:
         check_features(config.features)
     if config.lang not in LANGUAGES:
         raise UserError(
             f"no language '{config.lang}'", where="--lang", hint="one of: " + ", ".join(LANGUAGES)
         )
-    for role in config.roles.values():
-        parse_role(role)
-    limits("run", config.thresholds)
-    check_codes(config.select, "--select", config)
-    check_codes(config.ignore, "--ignore", config)
+    for own in config.variants():
+        if own.family and own.family not in FAMILIES:
+            raise UserError(
+                f"no loss family is called '{own.family}'",
+                where="--loss-family",
+                hint="the families are: " + ", ".join(FAMILIES),
+            )
+        for role in own.roles.values():
+            parse_role(role)
+        limits("run", own.thresholds)
+        check_codes(own.select, "--select", own)
+        check_codes(own.ignore, "--ignore", own)
+        Check.of(own)
+        check_codes([word for word in own.fail_on if word not in SEVERITIES], "--fail-on", own)
 
 
 def check_codes(starts: Sequence[str], where: str, config: Config) -> None:

@@ -5,10 +5,12 @@ Nothing heavy is imported here: a command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gandoctor.config import Config
+    from gandoctor.findings import Severity
     from gandoctor.judge.diagnosis import Diagnosis
+    from gandoctor.judge.rules import Rule
+    from gandoctor.watch import Look
 
 OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
 INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that fails
@@ -130,6 +135,27 @@ def _reading(command: F) -> F:
     return command
 
 
+def _checking(command: F) -> F:
+    """The options that say what makes a run fail."""
+    for option in reversed(
+        (
+            click.option("--fail-on", multiple=True, metavar="error|warning|CODE",
+                         help="What makes a run fail [error]. Repeatable."),
+            click.option("--min-confidence", type=click.FloatRange(0, 1),
+                         help="Findings less sure than this do not count [0]."),
+            click.option("--allow-unknown", is_flag=True,
+                         help="A run that cannot be judged is no failure (exit 0 instead of 3)."),
+            click.option("--require", multiple=True, metavar="ROLE",
+                         help="A role that each run must log, as `gandoctor roles` shows it (D.loss, G.grad_norm)."
+                         " Repeatable."),
+            click.option("--baseline", type=click.Path(dir_okay=False), metavar="FILE",
+                         help="Findings accepted by --write-baseline: only new or worse ones count."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 # --- commands --------------------------------------------------------------------------------------------
 
 
@@ -169,36 +195,7 @@ def diagnose(
 @main.command()
 @_reading
 @_FEATURES
-@click.option(
-    "--fail-on",
-    multiple=True,
-    default=["error"],
-    show_default=True,
-    metavar="error|warning|CODE",
-    help="What makes the check fail. Repeatable.",
-)
-@click.option(
-    "--min-confidence",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Findings less sure than this do not count.",
-)
-@click.option(
-    "--allow-unknown", is_flag=True, help="A run that cannot be judged is no failure (exit 0 instead of 3)."
-)
-@click.option(
-    "--require",
-    multiple=True,
-    metavar="ROLE",
-    help="A role that each run must log, as `gandoctor roles` shows it (D.loss, G.grad_norm). Repeatable.",
-)
-@click.option(
-    "--baseline",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Findings accepted by --write-baseline: only new or worse ones count.",
-)
+@_checking
 @click.option(
     "--write-baseline",
     type=click.Path(dir_okay=False),
@@ -209,7 +206,7 @@ def diagnose(
 @_FORMAT
 @_JOBS
 def check(
-    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float, allow_unknown: bool,
+    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float | None, allow_unknown: bool,
     require: Sequence[str], baseline: str | None, write_baseline: str | None, exit_zero: bool,
     formats: Sequence[str], jobs: int, **options: Any,
 ) -> int:  # fmt: skip
@@ -218,24 +215,20 @@ def check(
     Exits 1 if a run at or below PATHS fails, else 2 for bad usage or an unreadable path, else 3 if a run
     cannot be judged, else 0.
     """
-    from gandoctor.api import check_codes
+    from gandoctor.api import check_config
     from gandoctor.judge import checking
 
     wanted = _wanted(formats, None)
     with _empty_object_on_error(wanted):
-        config = _config(**options)
-        accepted = checking.read_baseline(Path(baseline)) if baseline else {}
-        rules = checking.Check(tuple(fail_on), min_confidence, tuple(require), accepted)
-        check_codes([word for word in fail_on if word not in ("error", "warning")], "--fail-on", config)
+        config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
+        check_config(config)
+        accepted = {} if write_baseline else checking.accepted(config)
         diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
-        failed = [
-            checking.fails(diagnosis, rules, config) or ", ".join(checking.missing(diagnosis, rules))
-            for diagnosis in diagnoses
-        ]
+        judged = [_judged(diagnosis, config, accepted) for diagnosis in diagnoses]
+        failed = [why or ", ".join(lacking) for why, lacking in judged]
         machine = any(file is None for _, file in wanted)
         try:
-            for diagnosis, why in zip(diagnoses, failed, strict=True):
-                lacking = checking.missing(diagnosis, rules)
+            for diagnosis, why, (_, lacking) in zip(diagnoses, failed, judged, strict=True):
                 click.echo(_check_line(diagnosis, why, lacking, options), err=machine)
             _write(diagnoses, wanted, config)
         except BrokenPipeError:  # what is left of the check is its exit code
@@ -249,12 +242,100 @@ def check(
         _say(f"{count} findings accepted in {write_baseline}")
     if exit_zero or write_baseline:
         return OK
-    if any(failed):
-        return FAILED
-    if faults:
-        return USAGE
     unknown = not diagnoses or any(diagnosis.verdict == "unknown" for diagnosis in diagnoses)
-    return UNKNOWN if unknown and not allow_unknown else OK
+    return _code(any(failed), bool(faults), unknown and not allow_unknown)
+
+
+@main.command()
+@_reading
+@_checking
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.05),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks, at least.",
+)
+@click.option("--once", is_flag=True, help="Look once and exit as `check` does.")
+@click.option(
+    "--until-quiet",
+    "quiet",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="When no file has changed for so long, exit as `check` does.",
+)
+def watch(
+    paths: Sequence[str], fail_on: Sequence[str], min_confidence: float | None, allow_unknown: bool,
+    require: Sequence[str], baseline: str | None, interval: float, once: bool, quiet: float | None,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Follow running jobs; end with 1 as soon as one is surely ill.
+
+    Looks at the runs at or below PATHS, which need not be there yet, again and again, and reads only what is
+    new. Exits 1 when a finding that --fail-on names stands: when the log shows it now, and showed it
+    when the run was a tenth and a fifth shorter. Without --once and --until-quiet it goes on until then,
+    or Ctrl-C.
+    """
+    from gandoctor.api import check_config
+    from gandoctor.judge import checking
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.reports import _alarm, _dashboard
+    from gandoctor.watch import LEAST_REST, Watch
+
+    config = _checked(_config(**options), fail_on, min_confidence, require, baseline)
+    check_config(config)
+    lang, rules = config.lang, load_rules(*config.rules)
+    watching = Watch(paths, config, checking.accepted(config))
+    changed_at = time.monotonic()
+    with _shown(lang, rules) as show:
+        for looks in itertools.count(1):
+            look = watching.look()
+            now = time.monotonic()
+            changed_at = now if look.changed else changed_at
+            show(look, _dashboard.heading(paths, looks, look.taken, now - changed_at, lang))
+            ended = quiet is not None and now - changed_at >= quiet
+            if once or ended or look.standing is not None:
+                break
+            wait = max(interval, LEAST_REST * look.seconds)
+            time.sleep(wait if quiet is None else min(wait, changed_at + quiet - now))
+    if look.standing is not None and not once:
+        seen, judged = look.standing
+        click.echo(_alarm.ended(seen.diagnosis, judged, config))
+        return FAILED
+    if ended and quiet is not None:
+        _say(_dashboard.went_quiet(quiet, lang))
+    for fault in look.faults:
+        _say(str(fault))
+    return _code(look.fails, bool(look.faults), look.unknown and not allow_unknown)
+
+
+@contextmanager
+def _shown(lang: str, rules: Mapping[str, Rule]) -> Iterator[Callable[[Look, str], None]]:
+    """What shows a look: a panel on a terminal that is drawn anew, else a line where something has changed."""
+    from gandoctor.reports import _dashboard
+
+    console = _console()
+    if console.is_terminal:
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda look, head: live.update(_dashboard.panel(look, head, lang, rules), refresh=True)
+        return
+    said: dict[str, str] = {}
+
+    def show(look: Look, _: str) -> None:
+        for key, line in _dashboard.lines(look, lang, rules):
+            if said.get(key) != line:
+                said[key] = line
+                click.echo(line)
+
+    yield show
+
+
+def _code(failed: bool, unreadable: bool, unknown: bool) -> int:
+    """The exit code of a check."""
+    return FAILED if failed else USAGE if unreadable else UNKNOWN if unknown else OK
 
 
 @main.command()
@@ -824,6 +905,28 @@ def _config(
     )  # fmt: skip
     check_config(made)
     return made
+
+
+def _checked(
+    config: Config, fail_on: Sequence[str], min_confidence: float | None, require: Sequence[str],
+    baseline: str | None,
+) -> Config:  # fmt: skip
+    """The configuration with what the options of a check say on top."""
+    return config.changed(
+        fail_on=tuple(fail_on), min_confidence=min_confidence, require=tuple(require),
+        baseline=Path(baseline) if baseline else None,
+    )  # fmt: skip
+
+
+def _judged(
+    diagnosis: Diagnosis, config: Config, accepted: Mapping[str, Severity]
+) -> tuple[str, tuple[str, ...]]:
+    """The id of the finding that fails a run ("" if none does), and the roles that it should log."""
+    from gandoctor.judge import checking
+
+    own = config.for_path(diagnosis.run.path)
+    rules = checking.Check.of(own, accepted)
+    return checking.fails(diagnosis, rules, own), checking.missing(diagnosis, rules)
 
 
 def _roles(given: Iterable[str]) -> dict[str, str]:

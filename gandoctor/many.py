@@ -64,18 +64,20 @@ def _diagnose(found: RunFiles, config: Config | None, points: int) -> list[Diagn
         runs = load_run(found)
     except Exception as fault:  # ours: it must not cost the other runs
         runs = [_empty(found, internal_error(found.path, fault))]
-    made = []
-    for run in runs:
-        try:
-            diagnosis = diagnose_run(run, fitting(config, run))
-        except UserError:
-            raise
-        except Exception as fault:
-            run = Run(run.path, run.name, files=run.files, problems=run.problems)
-            run.problems.append(internal_error(run.path, fault))
-            diagnosis = diagnose_run(run, fitting(config, run))
-        made.append(thinned(diagnosis, points) if points else diagnosis)
-    return made
+    made = [diagnose_one(run, fitting(config, run)) for run in runs]
+    return [thinned(diagnosis, points) for diagnosis in made] if points else made
+
+
+def diagnose_one(run: Run, config: Config | None) -> Diagnosis:
+    """The diagnosis of a run; a fault of ours gives one of nothing that says so. Raises UserError."""
+    try:
+        return diagnose_run(run, config)
+    except UserError:
+        raise
+    except Exception as fault:
+        run = Run(run.path, run.name, files=run.files, problems=run.problems)
+        run.problems.append(internal_error(run.path, fault))
+        return diagnose_run(run, config)
 
 
 def _empty(found: RunFiles, problem: LogProblem) -> Run:

@@ -233,6 +233,39 @@ def test_a_baseline_accepts_what_is_there_and_not_what_is_new_or_worse(
     assert [line.split()[:2] for line in both.stdout.splitlines()] == [["ok", "a:"], ["FAIL", "b:"]]
 
 
+def test_what_a_check_goes_by_stands_in_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failing(tmp_path / "runs/old/log.csv")
+    failing(tmp_path / "runs/new/log.csv")
+    healthy(tmp_path / "runs/good/log.csv")
+    settings = tmp_path / "gandoctor.toml"
+
+    def failed(*options: str) -> list[str]:
+        result = run("check", "runs", *options)
+        lines = [line.split() for line in result.stdout.splitlines()]
+        assert result.exit_code == any(words[0] == "FAIL" for words in lines)
+        return [words[1].strip(":") for words in lines if words[0] == "FAIL"]
+
+    assert failed() == ["new", "old"]
+    settings.write_text('[per-path."runs/old"]\nfail-on = ["GD401"]\n')
+    assert failed() == ["new"]
+    assert failed("--fail-on", "GD2") == ["new", "old"]
+    settings.write_text('fail-on = ["GD401"]\n[per-path."runs/o*"]\nfail-on = ["error"]\n')
+    assert failed() == ["old"]
+    settings.write_text(
+        '[per-path."runs/good"]\nrequire = ["G.grad_norm"]\n[per-path."runs/*"]\nignore = ["GD"]\n'
+    )
+    assert failed() == ["good"]
+    settings.write_text("min-confidence = 1.0\n")
+    assert failed() == []
+    assert failed("--min-confidence", "0") == ["new", "old"]
+    run("check", "runs/old", "--write-baseline", "accepted.json")
+    settings.write_text('baseline = "accepted.json"\n')
+    assert failed() == ["new"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"gandoctor-baseline": 2, "findings": {}}',
                                   '{"gandoctor-baseline": 1, "findings": {"x": 3}}'])  # fmt: skip
 def test_a_file_that_is_no_baseline_is_said(tmp_path: Path, text: str) -> None:

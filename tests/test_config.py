@@ -129,3 +129,75 @@ def test_codes_are_chosen_by_their_beginnings(
 def test_the_command_line_changes_what_it_names() -> None:
     config = Config(select=("GD2",), lang="zh")
     assert config.changed(select=None, family="", lang="en") == Config(select=("GD2",), lang="en")
+
+
+PATHS = """
+ignore = ["GD9"]
+fail-on = ["warning"]
+require = ["D.loss"]
+min-confidence = 0.3
+baseline = "accepted.json"
+map = {a = "D.loss"}
+
+[per-path."runs/old*"]
+ignore = ["GD5"]
+thresholds = {"GD201.won" = 0.9}
+map = {b = "G.loss"}
+fail-on = ["GD105"]
+
+[per-path."runs/old/best"]
+fail-on = ["error"]
+loss-family = "hinge"
+require = []
+"""
+
+
+def test_settings_for_some_paths_only(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, PATHS))
+    other = config.for_path(tmp_path / "runs" / "new")
+    assert (other.ignore, other.fail_on, other.require) == (("GD9",), ("warning",), ("D.loss",))
+    assert (other.min_confidence, other.baseline) == (0.3, tmp_path / "accepted.json")
+    old = config.for_path(tmp_path / "runs" / "older" / "exp1" / "log.csv")
+    assert (old.ignore, old.fail_on, old.thresholds) == (("GD9", "GD5"), ("GD105",), {"GD201.won": 0.9})
+    assert (old.roles, old.family) == ({"a": "D.loss", "b": "G.loss"}, "")
+    best = config.for_path(tmp_path / "runs" / "old" / "best")
+    assert (best.fail_on, best.family, best.require, best.ignore) == (("error",), "hinge", (), ("GD9", "GD5"))
+    assert config.for_path(Path("/elsewhere/runs/old")).ignore == ("GD9",)
+
+
+def test_patterns_count_from_the_folder_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    config = read_config(written(tmp_path, PATHS))
+    monkeypatch.chdir(tmp_path / "runs")
+    assert config.for_path(Path("old/a")).fail_on == ("GD105",)
+
+
+def test_the_command_line_outranks_settings_of_paths(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, PATHS))
+    told = config.changed(
+        fail_on=("GD3",), ignore=("GD1",), roles={"a": "D.loss", "b": "D.lr"}, min_confidence=0.0
+    )
+    old = told.for_path(tmp_path / "runs" / "old" / "best")
+    assert (old.fail_on, old.ignore, old.min_confidence) == (("GD3",), ("GD1",), 0.0)
+    assert old.roles == {"a": "D.loss", "b": "D.lr"}
+    assert old.family == "hinge"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("per-path = 3", "'per-path' must be a table"),
+        ("[per-path]\n'runs' = 3", "in per-path 'runs': must be a table"),
+        ("[per-path.'runs']\nlang = 'zh'", "in per-path 'runs': unknown key 'lang'"),
+        ("[per-path.'runs']\nignore = 'GD2'", "in per-path 'runs': 'ignore' must be a list"),
+        ("fail-on = [3]", "'fail-on' must be a list of texts"),
+        ("min-confidence = 2", "'min-confidence' must be from 0 to 1"),
+        ("baseline = 3", "'baseline' must be a text"),
+    ],
+)
+def test_faults_in_settings_of_paths(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as fault:
+        read_config(written(tmp_path, text))
+    assert message in str(fault.value)

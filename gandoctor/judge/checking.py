@@ -14,6 +14,8 @@ from gandoctor.findings import Severity
 from gandoctor.interpret.roles import parse_role
 from gandoctor.judge.diagnosis import Diagnosis, Judged, Verdict
 
+SEVERITIES = ("error", "warning")  # what --fail-on takes beside codes
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -28,11 +30,16 @@ class Check:
     require: tuple[str, ...] = ()
     accepted: Mapping[str, Severity] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, config: Config, accepted: Mapping[str, Severity] | None = None) -> Check:
+        """The check that a configuration asks for. Raises UserError."""
+        return cls(config.fail_on, config.min_confidence, config.require, accepted or {})
+
     def __post_init__(self) -> None:
         for role in self.require:
             parse_role(role, "--require")
         for word in self.fail_on:
-            if word not in ("error", "warning") and not word.startswith("GD"):
+            if word not in SEVERITIES and not word.startswith("GD"):
                 raise UserError(f"'{word}' is neither error, warning nor a code", where="--fail-on",
                                 hint="for example --fail-on warning --fail-on GD401")  # fmt: skip
 
@@ -46,22 +53,32 @@ def missing(diagnosis: Diagnosis, check: Check) -> tuple[str, ...]:
 
 
 def fails(diagnosis: Diagnosis, check: Check, config: Config) -> str:
-    """The id of the finding that fails the check, "" if none does.
+    """The id of the first finding that fails the check, "" if none does."""
+    return next((judged.id for judged in failing(diagnosis, check, config)), "")
+
+
+def failing(diagnosis: Diagnosis, check: Check, config: Config) -> list[Judged]:
+    """The findings that fail the check.
 
     "error" means what makes the verdict failing: an error still active at the end of the run.
     """
-    counted = [
-        j for j in diagnosis.findings if _counts(j, check, config) and not _accepted(j, diagnosis, check)
+    return [
+        judged
+        for judged in diagnosis.findings
+        if _counts(judged, check, config)
+        and not _accepted(judged, diagnosis, check)
+        and _is_named(judged, diagnosis, check)
     ]
-    for judged in counted:
-        severity, code = judged.finding.severity, judged.finding.code
-        if any(word.startswith("GD") and code.startswith(word) for word in check.fail_on):
-            return judged.id
-        if "warning" in check.fail_on and severity >= Severity.WARNING:
-            return judged.id
-        if "error" in check.fail_on and severity is Severity.ERROR and diagnosis.verdict is Verdict.FAILING:
-            return judged.id
-    return ""
+
+
+def _is_named(judged: Judged, diagnosis: Diagnosis, check: Check) -> bool:
+    """Whether --fail-on names a finding, by its code or its severity."""
+    severity, code = judged.finding.severity, judged.finding.code
+    if any(word.startswith("GD") and code.startswith(word) for word in check.fail_on):
+        return True
+    if "warning" in check.fail_on and severity >= Severity.WARNING:
+        return True
+    return "error" in check.fail_on and severity is Severity.ERROR and diagnosis.verdict is Verdict.FAILING
 
 
 def _counts(judged: Judged, check: Check, config: Config) -> bool:
@@ -107,6 +124,11 @@ def write_baseline(diagnoses: Sequence[Diagnosis], path: Path) -> int:
     except OSError as fault:
         raise UserError(f"cannot be written: {fault.strerror or fault}", where=str(path)) from fault
     return len(found)
+
+
+def accepted(config: Config) -> dict[str, Severity]:
+    """What the baseline of a configuration accepts, nothing where it names none. Raises UserError."""
+    return read_baseline(config.baseline) if config.baseline else {}
 
 
 def read_baseline(path: Path) -> dict[str, Severity]:

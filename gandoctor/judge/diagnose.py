@@ -82,9 +82,10 @@ def diagnose_run(run: Run, config: Config | None = None) -> Diagnosis:
 
 
 def fitting(config: Config | None, run: Run) -> Config | None:
-    """The configuration with the roles of those tags only that a run has."""
+    """The configuration for a run's path, with the roles of those tags only that the run has."""
     if config is None:
         return None
+    config = config.for_path(run.path)
     return replace(config, roles={tag: r for tag, r in config.roles.items() if names_one(tag, run.tags)})
 
 

@@ -10,7 +10,7 @@ import json
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -71,13 +71,13 @@ class Events:
                 self.faults.add(f"byte {start}", "bad-record", f"no event message: {fault}")
 
     def parts(self) -> RunParts:
-        """All of it, tags in the order of their first value, those of one event by name."""
+        """All of it so far, tags in the order of their first value, those of one event by name."""
+        pieces = {tag: list(found) for tag, found in self._pieces.items()}
         for tag, loose in self._loose.items():
-            self.add(tag, *loose.arrays())
-        series = [self._series(tag, self._pieces.pop(tag)) for tag in list(self._pieces)]
-        self._parts.series = sorted(series, key=lambda one: (int(one.order[0]), one.tag))
-        self._parts.problems = self.faults.problems()
-        return self._parts
+            pieces.setdefault(tag, []).append(loose.arrays())
+        series = [self._series(tag, found) for tag, found in pieces.items()]
+        series.sort(key=lambda one: (int(one.order[0]), one.tag))
+        return replace(self._parts, series=series, problems=self.faults.problems())
 
     def _series(self, tag: str, pieces: list[_Piece]) -> Series:
         order, steps, values, walls = (np.concatenate(column) for column in zip(*pieces, strict=True))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from io import BufferedIOBase
+from io import BufferedIOBase, RawIOBase
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -116,13 +116,15 @@ class Frames:
 
     file: binary, seekable. size: its length in bytes; what is written later is not read.
     truncated: where a last record starts that is cut off, or None.
+    A file that has grown: set `file` and `size` anew, and `blocks()` yields what is new.
     """
 
-    file: BufferedIOBase
+    file: BufferedIOBase | RawIOBase
     size: int
     damage: list[Damage] = field(default_factory=list)
     truncated: int | None = None
     count: int = 0
+    _next: int = 0  # the first byte that no sound record or damage has taken
     _cycle: Positions = field(default_factory=lambda: _NONE)  # frame sizes that come again and again
     _period: int = 0  # records in a cycle, if all of the last chunk were as it foretold
     _lost: int | None = None  # file offset of a frame that could not be followed
@@ -130,7 +132,8 @@ class Frames:
 
     def blocks(self) -> Iterator[Block]:
         """Yield every sound record, in blocks of equal length, chunk by chunk."""
-        base, want = 0, _CHUNK
+        base, want = self._next, _CHUNK
+        self.truncated = self._lost = None
         while base < self.size:
             self.file.seek(base)
             data = _chunk(self.file, min(want, self.size - base))
@@ -240,6 +243,7 @@ class Frames:
             self.truncated = self._lost
         elif resume < self.size:
             self.truncated = resume
+        self._next = self.size if self.truncated is None else self.truncated
 
     def _blocks(self, data: Bytes, starts: Positions, base: int) -> Iterator[Block]:
         """Group frames by length and verify their data."""
@@ -392,7 +396,7 @@ def _headers(data: Bytes, rows: Bytes, offsets: Positions, largest: int) -> Posi
     return found
 
 
-def _chunk(file: BufferedIOBase, want: int) -> Bytes:
+def _chunk(file: BufferedIOBase | RawIOBase, want: int) -> Bytes:
     """The next bytes of a file, and zeros behind them."""
     data = np.empty(want + _PAD, np.uint8)
     view, got = data.data, 0

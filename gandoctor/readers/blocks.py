@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import RawIOBase, TextIOWrapper
 from pathlib import Path
 from typing import IO, AnyStr
 
@@ -44,6 +44,54 @@ def blocks(path: Path, faults: Faults, size: int = BLOCK_BYTES, *, numbered: boo
         if data:
             yield Block(data, line)
         line += count(data, b"\n") if numbered else 0
+
+
+class NewLines:
+    r"""The lines of a file that grows, each given once, as soon as it has its end ("\n").
+
+    What has no end yet waits in memory for the rest of it. As `blocks`, but for UTF-16: `CannotFollow`.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._offset = 0
+        self._line = 1
+        self._rest = b""
+
+    def take(self, file: RawIOBase, size: int) -> Iterator[Block]:
+        """The whole lines among what is new up to byte `size` of the file."""
+        for data in new_bytes(file, self._offset, size):
+            if self._offset == 0:
+                data = without_mark(data)
+            self._offset = file.tell()
+            data = self._rest + data.replace(b"\0", b"")
+            cut = data.rfind(b"\n") + 1
+            data, self._rest = data[:cut], data[cut:]
+            if not data:
+                continue
+            yield Block(data if data.isascii() else _decoded(data, self._line, self._faults), self._line)
+            self._line += count(data, b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            raise CannotFollow
+
+
+class CannotFollow(Exception):
+    """The file cannot be read on from where it ended: it must be read whole."""
+
+
+def new_bytes(file: RawIOBase, offset: int, size: int) -> Iterator[bytes]:
+    """Bytes [offset, size) of a file, piece by piece; fewer if it has shrunk."""
+    file.seek(offset)
+    while offset < size and (data := file.read(min(BLOCK_BYTES, size - offset))):
+        offset += len(data)
+        yield data
+
+
+def without_mark(data: bytes) -> bytes:
+    """The first bytes of a file without UTF-8's byte order mark. Raises CannotFollow for another's."""
+    if data.startswith(_UTF16) or data.startswith(codecs.BOM_UTF32_BE):
+        raise CannotFollow
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def count(data: bytes, byte: bytes) -> int:

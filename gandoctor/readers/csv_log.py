@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import RawIOBase
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,14 +21,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gandoctor.readers.blocks import Block, blocks, count
+from gandoctor.readers.blocks import Block, CannotFollow, NewLines, blocks, count
 from gandoctor.readers.columns import counts_steps
 from gandoctor.readers.csv_layout import HEAD_CHARACTERS, Layout, is_missing, layout_of, named
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
 from gandoctor.readers.numbers import NUMBER, to_number
 from gandoctor.readers.tables import Table, holds_words, tag_from
-from gandoctor.run import RunParts, Start, Steps
+from gandoctor.run import LogProblem, RunParts, Start, Steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,9 +100,63 @@ def read(path: Path) -> list[RunParts]:
         for block in _body(reading.layout, _pieces(path, faults, _BLOCK_BYTES)):
             if not _read_fast(reading, block):
                 _read_rows(reading, block)
-    if not reading.rows:
-        faults.add("", "empty", "no row of numbers was found")
-    return reading.table.parts(tag=tag_from(path))
+    return _parts(reading)
+
+
+class Following:
+    """A table that grows. Its layout is told by its head, so that far it is read anew at each look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._faults = Faults(path)
+        self._lines = NewLines(self._faults)
+        self._reading = _Reading(Table(self._faults), self._faults)
+        self._head = b""
+        self._held = Block(b"", 1)
+
+    def take(self, file: RawIOBase, size: int) -> None:
+        """Read the whole rows written since the last time. Raises CannotFollow."""
+        for block in self._lines.take(file, size):
+            if self._reading.layout is not None:
+                self._add(self._reading, Block(_bare(block.data), block.line))
+                continue
+            self._head += block.data
+            if len(self._head) >= HEAD_CHARACTERS:
+                self._begin(self._reading)
+                self._head = b""
+                if self._reading.layout is None:
+                    raise CannotFollow
+
+    def parts(self) -> list[RunParts]:
+        """What `read` gives of the whole rows so far."""
+        reading = self._reading
+        if reading.layout is None:
+            faults = Faults(self.path)
+            reading = _Reading(Table(faults), faults)
+            if lying := _lying(self._head.decode(errors="replace")):
+                for name, cells in lying:
+                    _add_lying(reading, name, cells)
+                return reading.table.parts()
+            self._begin(reading)
+            self._held = Block(b"", 1)
+        return _parts(reading)
+
+    def _begin(self, reading: _Reading) -> None:
+        first = Block(_bare(self._head), 1)
+        _find_layout(reading, first, self.path)
+        if reading.layout is not None:
+            for block in _body(reading.layout, iter([first])):
+                self._add(reading, block)
+
+    def _add(self, reading: _Reading, block: Block) -> None:
+        """Add rows; what ends inside of quotes waits for the rest of its cell."""
+        if self._held.data:
+            block = Block(self._held.data + block.data, self._held.line)
+            self._held = Block(b"", 1)
+        if b'"' in block.data and count(block.data, b'"') % 2 and len(block.data) < _LONGEST_CELL:
+            self._held = block
+        elif not _read_fast(reading, block):
+            _read_rows(reading, block)
 
 
 @dataclass(slots=True)
@@ -112,6 +167,14 @@ class _Reading:
     faults: Faults
     layout: Layout | None = None
     rows: int = 0
+
+
+def _parts(reading: _Reading) -> list[RunParts]:
+    file = reading.faults.file
+    made = reading.table.parts(tag=tag_from(file))
+    if not reading.rows:
+        made[0].problems.append(LogProblem(file, "", "empty", "no row of numbers was found"))
+    return made
 
 
 def _pieces(path: Path, faults: Faults, size: int, *, numbered: bool = True) -> Iterator[Block]:

@@ -11,19 +11,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from io import RawIOBase
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import orjson
 
-from gandoctor.readers.blocks import Block, blocks
+from gandoctor.readers.blocks import Block, NewLines, blocks
 from gandoctor.readers.columns import counts_steps
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
 from gandoctor.readers.names import split_step
 from gandoctor.readers.records import CONFIG_KEYS, Record, spread
 from gandoctor.readers.tables import Table
-from gandoctor.run import RunParts
+from gandoctor.run import LogProblem, RunParts
 
 KIND = "log"
 ORDER = 40
@@ -62,20 +63,53 @@ def read(path: Path) -> list[RunParts]:
     Raises OSError if the file cannot be read.
     """
     faults = Faults(path)
-    table = Table(faults)
-    empty = True
+    reading = _Reading(faults)
     for block in blocks(path, faults):
-        records, numbers = _parse(block, faults)
+        reading.add(block)
+    return reading.parts()
+
+
+class Following:
+    """A file of JSON Lines that grows."""
+
+    def __init__(self, path: Path) -> None:
+        faults = Faults(path)
+        self._lines, self._reading = NewLines(faults), _Reading(faults)
+
+    def take(self, file: RawIOBase, size: int) -> None:
+        """Read the whole lines written since the last time. Raises CannotFollow."""
+        for block in self._lines.take(file, size):
+            self._reading.add(block)
+
+    def parts(self) -> list[RunParts]:
+        """What `read` gives of the whole lines so far."""
+        return self._reading.parts()
+
+
+class _Reading:
+    """How far the reading of a file has come."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults, self.table = faults, Table(faults)
+        self.empty = True
+
+    def add(self, block: Block) -> None:
+        """Take the objects of some lines."""
+        records, numbers = _parse(block, self.faults)
         if b'"snapshot_pkl"' in block.data:
-            records, numbers = _at_snapshots(records, numbers, faults)
+            records, numbers = _at_snapshots(records, numbers, self.faults)
         if records:
-            empty = False
-            spread(table, records, np.array(numbers, np.int64))
-    if empty:
-        faults.add("", "empty", "no line holds an object")
-    # A configuration on the first line starts nothing again.
-    table.starts = [start for start in table.starts if start.order > 1]
-    return table.parts()
+            self.empty = False
+            spread(self.table, records, np.array(numbers, np.int64))
+
+    def parts(self) -> list[RunParts]:
+        """All of it so far."""
+        # A configuration on the first line starts nothing again.
+        self.table.starts = [start for start in self.table.starts if start.order > 1]
+        made = self.table.parts()
+        if self.empty:
+            made[0].problems.append(LogProblem(self.faults.file, "", "empty", "no line holds an object"))
+        return made
 
 
 def _loads(line: bytes) -> object:

@@ -65,10 +65,10 @@ def clean(text: str) -> str:
 def chunks(path: Path, problems: list[LogProblem]) -> Iterator[Chunk]:
     """The lines of a file. What could not be read goes into `problems`. Raises OSError."""
     with path.open("rb") as file:
-        yield from _Splitter(path, problems).run(file)
+        yield from Splitter(path, problems).run(file)
 
 
-class _Splitter:
+class Splitter:
     """Cuts a stream of bytes into chunks of whole lines, in bounded memory."""
 
     def __init__(self, path: Path, problems: list[LogProblem]) -> None:
@@ -80,23 +80,28 @@ class _Splitter:
         self.bad = 0
         self.bad_line = 0
         self.dropping = False  # inside a line that is too long
+        self.rest = b""
+        self.after_end = True  # whether the last byte seen was a line end
 
     def run(self, file: BinaryIO) -> Iterator[Chunk]:
-        rest = b""
-        after_end = True  # whether the last byte seen was a line end
+        """The lines of a file to its end."""
         for data in _as_utf8(file):
-            data, after_end = self._without_nuls(data, after_end, rest)
-            data = rest + data
-            cut = _last_line_end(data)
-            whole, rest = data[:cut], data[cut:]
-            if whole:
-                yield self._chunk(whole, ended=True)
-            if len(rest) > 4 * LONGEST_LINE:  # UTF-8 has up to four bytes a character
-                self._too_long()
-                self.dropping, rest = True, b""
-        if rest or self.dropping:
-            yield self._chunk(rest, ended=False)
-        self._report()
+            yield from self.feed(data)
+        if self.rest or self.dropping:
+            yield self._chunk(self.rest, ended=False)
+        self.problems += self.faults()
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """The lines that have their end with the next bytes of a file, which are UTF-8."""
+        data, self.after_end = self._without_nuls(data, self.after_end, self.rest)
+        data = self.rest + data
+        cut = _last_line_end(data)
+        whole, self.rest = data[:cut], data[cut:]
+        if whole:
+            yield self._chunk(whole, ended=True)
+        if len(self.rest) > 4 * LONGEST_LINE:  # UTF-8 has up to four bytes a character
+            self._too_long()
+            self.dropping, self.rest = True, b""
 
     def _without_nuls(self, data: bytes, after_end: bool, rest: bytes) -> tuple[bytes, bool]:
         """NUL bytes become one line end, or nothing where a line has just ended."""
@@ -138,13 +143,16 @@ class _Splitter:
             message = f"a line of more than {LONGEST_LINE:,} characters was not read"
             self.problems.append(LogProblem(self.path, f"line {self.line}", "long-line", message))
 
-    def _report(self) -> None:
+    def faults(self) -> list[LogProblem]:
+        """What was wrong with the bytes so far."""
+        found = []
         if self.nuls:
             message = f"{self.nuls:,} NUL bytes: the machine may have died while it wrote"
-            self.problems.append(LogProblem(self.path, f"line {self.nul_line}", "nul-bytes", message))
+            found.append(LogProblem(self.path, f"line {self.nul_line}", "nul-bytes", message))
         if self.bad:
             message = f"{self.bad:,} places are not UTF-8, the first one here"
-            self.problems.append(LogProblem(self.path, f"line {self.bad_line}", "bad-bytes", message))
+            found.append(LogProblem(self.path, f"line {self.bad_line}", "bad-bytes", message))
+        return found
 
 
 def _nul_end(found: re.Match[bytes], after_end: bool) -> bytes:

@@ -16,7 +16,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -53,6 +53,8 @@ _PLAIN_FOLDER = re.compile(
 MAX_FILES = 1_000_000
 
 T = TypeVar("T")
+Recogniser = Callable[[Path, list[LogProblem]], str | None]  # a file → the name of its reader, or None
+FileReader = Callable[[Path, str], list[RunParts]]  # a file and the name of its reader → what it holds
 
 
 class Reader(Protocol):
@@ -108,28 +110,33 @@ def load_all(path: str | Path) -> list[Run]:
     return [run for found in find_runs(path) for run in load_run(found)]
 
 
-def find_runs(path: str | Path) -> list[RunFiles]:
+def find_runs(path: str | Path, recognise: Recogniser | None = None) -> list[RunFiles]:
     """The runs at or below `path` with their files, sorted by path, none of them read.
 
+    recognise: what tells a file's reader, if not a look at its head.
     Raises UserError if the path does not exist or cannot be read.
     """
     root = Path(path)
     finding = _Finding()
     is_file = _is_file(root)
     for file in [root] if is_file else _walk(root, finding.problems):
-        reader = _recognise(file, finding.problems)
+        reader = (recognise or reader_of)(file, finding.problems)
         if reader is not None:
             finding.files.append((file, reader))
     return _grouped(root, is_file, finding)
 
 
-def load_run(found: RunFiles) -> list[Run]:
-    """Read the files of one folder: one run, or several where training began anew."""
+def load_run(found: RunFiles, read_file: FileReader | None = None) -> list[Run]:
+    """Read the files of one folder: one run, or several where training began anew.
+
+    read_file: what reads a file, if not the reader's own `read`.
+    """
     problems = list(found.problems)
     read: list[Part] = []
     for path, name in found.files:
         reader = readers()[name]
-        parts = _guarded(path, problems, lambda path=path, reader=reader: reader.read(path))  # type: ignore[misc]
+        call = partial(read_file, path, name) if read_file else partial(reader.read, path)
+        parts = _guarded(path, problems, call)
         read += [(path, reader.KIND, one) for one in parts or ()]
     return join(found.path, found.name, found.inside, read, problems)
 
@@ -212,7 +219,7 @@ def _is_new(link: str, inside: str, seen: set[str]) -> bool:
     return True
 
 
-def _recognise(path: Path, problems: list[LogProblem]) -> str | None:
+def reader_of(path: Path, problems: list[LogProblem]) -> str | None:
     """The name of the first reader that knows the file."""
     head = _guarded(path, problems, lambda: head_of(path))
     if head is None or head.size == 0:

@@ -95,11 +95,10 @@ class Table:
         clock: the columns that count the steps, if the format says which.
         tag: what the single column "value" of a table without names is a series of.
         """
-        for name, pieces in self._deviations.items():
-            if any(np.any(values > 0) for _, values in pieces):
-                for rows, values in pieces:
+        for name, pieces in list(self._deviations.items()):
+            if any(np.any(values > 0) for _, values in pieces) or name in self._known:
+                for rows, values in self._deviations.pop(name):
                     self.numbers(name, rows, values)
-        self._deviations.clear()
         columns = {name: column for name, column in self._columns.columns().items() if len(column[0])}
         words = {plain(name): self._joined(name) for name in self._words}
         made = []

@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from io import BufferedIOBase
+from io import BufferedIOBase, RawIOBase
 from pathlib import Path
 
 import numpy as np
@@ -88,21 +88,58 @@ def read(path: Path) -> list[RunParts]:
 
 def read_events(file: BufferedIOBase, size: int, source: Path, *, columnar: bool = True) -> RunParts:
     """Read `size` bytes of an open event file. With columnar=False every record goes one by one."""
-    frames, events = Frames(file, size), Events(source)
-    left: list[tuple[int, Block, int]] = []  # (order, block, row) of what must go one by one
-    base = 0
-    for block in frames.blocks():
-        if block.base != base:
-            events.take_each(left)
-            base, left = block.base, []
-        rows = _take_columns(block, events) if columnar else range(len(block))
-        left += [(int(block.order[row]), block, row) for row in rows]
-    events.take_each(left)
-    parts = events.parts()
-    if size == 0:
-        parts.problems.append(LogProblem(source, "", "empty", "the file has no bytes yet"))
-    parts.problems += _damage(frames, source)
-    return parts
+    reading = _Reading(source, columnar)
+    reading.take(file, size)
+    return reading.parts()
+
+
+class Following:
+    """An event file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._reading = _Reading(path)
+
+    def take(self, file: BufferedIOBase | RawIOBase, size: int) -> None:
+        """Read what was written since the last time; a record that is cut off is left for the next."""
+        self._reading.take(file, size)
+
+    def parts(self) -> list[RunParts]:
+        """What `read` gives of the file so far."""
+        return [self._reading.parts()]
+
+
+class _Reading:
+    """How far the reading of a file has come. With columnar=False every record goes one by one."""
+
+    def __init__(self, source: Path, columnar: bool = True) -> None:
+        self.source, self.columnar = source, columnar
+        self.events = Events(source)
+        self.frames: Frames | None = None
+
+    def take(self, file: BufferedIOBase | RawIOBase, size: int) -> None:
+        """Take what is new up to `size` bytes of an open file."""
+        if self.frames is None:
+            self.frames = Frames(file, size)
+        self.frames.file, self.frames.size = file, size
+        events = self.events
+        left: list[tuple[int, Block, int]] = []  # (order, block, row) of what must go one by one
+        base = -1
+        for block in self.frames.blocks():
+            if block.base != base:
+                events.take_each(left)
+                base, left = block.base, []
+            rows = _take_columns(block, events) if self.columnar else range(len(block))
+            left += [(int(block.order[row]), block, row) for row in rows]
+        events.take_each(left)
+
+    def parts(self) -> RunParts:
+        """All of it so far."""
+        parts = self.events.parts()
+        if self.frames is not None:
+            if self.frames.size == 0:
+                parts.problems.append(LogProblem(self.source, "", "empty", "the file has no bytes yet"))
+            parts.problems += _damage(self.frames, self.source)
+        return parts
 
 
 def _damage(frames: Frames, source: Path) -> Iterator[LogProblem]:

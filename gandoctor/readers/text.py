@@ -16,15 +16,17 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import RawIOBase
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from gandoctor.readers import bulk
+from gandoctor.readers.blocks import new_bytes, without_mark
 from gandoctor.readers.columns import Columns, is_counter
 from gandoctor.readers.head import Head
-from gandoctor.readers.lines import LONGEST_LINE, Chunk, chunks, clean
+from gandoctor.readers.lines import LONGEST_LINE, Chunk, Splitter, chunks, clean
 from gandoctor.readers.numbers import to_number
 from gandoctor.readers.positional import is_whole_number
 from gandoctor.readers.record import Bar, Record, record_of, running_bar
@@ -154,6 +156,36 @@ def read(path: Path) -> list[RunParts]:
     for chunk in chunks(path, problems):
         log.add(chunk)
     return log.parts()
+
+
+class Following:
+    """A text log that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._problems: list[LogProblem] = []
+        self._splitter = Splitter(path, self._problems)
+        self._log = TextLog(path, self._problems)
+        self._offset = 0
+
+    def take(self, file: RawIOBase, size: int) -> None:
+        """Read the whole lines written since the last time. Raises CannotFollow."""
+        for data in new_bytes(file, self._offset, size):
+            if self._offset == 0:
+                data = without_mark(data)
+            self._offset = file.tell()
+            for chunk in self._splitter.feed(data):
+                self._log.add(chunk)
+
+    def parts(self) -> list[RunParts]:
+        """What `read` gives of the whole lines so far, but for a progress bar that is still being drawn."""
+        log = self._log
+        drawn, faults, count = log.drawn, log.faults, len(self._problems)
+        log.drawn = None
+        made = log.parts()
+        made[0].problems = [*self._problems, *self._splitter.faults()]
+        log.drawn, log.faults = drawn, faults
+        del self._problems[count:]
+        return made
 
 
 def parts_of(text: str, source: Path) -> list[RunParts]:

@@ -1,13 +1,14 @@
 """GitHub Actions: annotations on standard output, and the Markdown report in the job's summary.
 
 Workflow commands as https://docs.github.com/actions/reference/workflow-commands-for-github-actions gives
-them. GitHub shows 10 errors and 10 warnings a step, so the worst come first; a summary over 1 MiB would be
-refused as a whole, so it is cut.
+them. GitHub shows 10 annotations of a kind a step and drops the others unsaid, so only the worst 10 of each
+are written, and how many more there are; a summary over 1 MiB would be refused as a whole, so it is cut.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -20,6 +21,8 @@ FORMAT = "github"
 SUFFIXES: tuple[str, ...] = ()
 
 SUMMARY_BYTES = 900_000
+SHOWN = 10  # annotations of a kind
+TITLE, TEXT = 255, 16_000  # characters of an annotation; its text may have 64 KB
 _LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
@@ -35,15 +38,28 @@ def write(
     Raises UserError where that file cannot be written.
     """
     from gandoctor.reports._ci import reported
+    from gandoctor.reports.texts import say
 
+    written: Counter[str] = Counter()
     for one in reported(diagnoses, lang, rules):
-        title = f"{one.finding.code} {one.finding.title} ({one.run.name})"
+        level = _LEVELS[one.finding.severity]
+        written[level] += 1
+        if written[level] > _most(level):
+            continue
+        title = f"{one.finding.code} {one.finding.title} ({one.run.name})"[:TITLE]
         where = {"file": one.place.path, "line": str(one.place.line)} if one.place.inside else {}
         told = ",".join(f"{key}={_property(value)}" for key, value in {**where, "title": title}.items())
-        out.write(f"::{_LEVELS[one.finding.severity]} {told}::{_message(one.finding.message)}\n")
+        out.write(f"::{level} {told}::{_message(one.finding.message[:TEXT])}\n")
+    more = sum(max(0, count - _most(level)) for level, count in written.items())
+    if more:
+        out.write(f"::notice title=gandoctor::{_message(say('more-findings', lang, count=more))}\n")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         _append(Path(summary), diagnoses, lang, rules)
+
+
+def _most(level: str) -> int:
+    return SHOWN - 1 if level == "notice" else SHOWN  # the last notice says how many more there are
 
 
 def _append(path: Path, diagnoses: Sequence[Diagnosis], lang: str, rules: Mapping[str, Rule] | None) -> None:

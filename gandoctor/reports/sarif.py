@@ -23,7 +23,7 @@ FORMAT = "sarif"
 SUFFIXES = (".sarif", ".sarif.json")
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-RUNS, RESULTS, TEXT = 20, 5_000, 1_024  # GitHub's limits: runs, results shown, characters of a description
+RESULTS, TEXT = 5_000, 1_024  # GitHub's limits: results shown, characters of a description
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _ANCHORS = ("gandoctor.toml", "pyproject.toml", "README.md")
 

@@ -34,7 +34,7 @@ _MOST_ROWS = 60
 _MOST_SUMMARIES = 3
 _MOST_TAGS = 12
 _UNSURE = 0.75  # the certainty of a role below which it is marked
-_BADGE = {
+BADGES = {
     "failing": "bold white on red",
     "warning": "bold black on yellow",
     "healthy": "bold black on green",
@@ -100,7 +100,7 @@ def print_roles(diagnoses: Sequence[Diagnosis], console: Console, lang: str = "e
 
 def headline(run: contract.Run, diagnosis: Diagnosis, lang: str = "en") -> Text:
     """The verdict, the run's name, its length and loss family; what was examined where nothing is ill."""
-    line = Text.assemble((_badge(run, lang), _BADGE[run.verdict]), "  ", (clean(run.name), "bold"))
+    line = Text.assemble((badge(run, lang), BADGES[run.verdict]), "  ", (clean(run.name), "bold"))
     length = at_step(run.steps[1], run.unit, lang)
     line.append(" · ".join(["", length, *filter(None, [family_line(run, diagnosis)])]))
     if run.verdict in ("healthy", "unknown"):
@@ -108,7 +108,8 @@ def headline(run: contract.Run, diagnosis: Diagnosis, lang: str = "en") -> Text:
     return line
 
 
-def _badge(run: contract.Run, lang: str) -> str:
+def badge(run: contract.Run, lang: str) -> str:
+    """The verdict with its sign: ` ✗ Failing `."""
     return f" {texts.SYMBOLS[run.verdict]} {texts.all_texts().verdicts[run.verdict].pick(lang)} "
 
 
@@ -310,12 +311,12 @@ def _run_table(runs: Sequence[contract.Run], lang: str, console: Console) -> Tab
     table.add_column(say("onset", lang), justify="right", no_wrap=True)
     table.add_column(say("family", lang))
     table.add_column(say("steps", lang), justify="right", no_wrap=True)
-    widest = max(Text(_badge(run, lang)).cell_len for run in runs)
+    widest = max(Text(badge(run, lang)).cell_len for run in runs)
     for run in runs[:_MOST_ROWS]:
-        one, badge = run.primary, Text(_badge(run, lang), _BADGE[run.verdict])
-        badge.pad_right(widest - badge.cell_len)
+        one, marked = run.primary, Text(badge(run, lang), BADGES[run.verdict])
+        marked.pad_right(widest - marked.cell_len)
         cells = [
-            badge,
+            marked,
             Text(clean(run.name)),
             Text(f"{one.code} {one.slug}" if one else "–"),
             Text(at_step(one.onset_step, run.unit, lang) if one else "–"),

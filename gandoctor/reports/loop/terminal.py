@@ -14,7 +14,7 @@ from gandoctor.reports import texts
 from gandoctor.reports.contract import Scalar
 from gandoctor.reports.loop import contract
 from gandoctor.reports.loop.words import SYMBOLS, TONES, say
-from gandoctor.reports.terminal import _BADGE, _encoded, _print, _width, value
+from gandoctor.reports.terminal import BADGES, _encoded, _print, _width, value
 from gandoctor.reports.texts import at_step, clean, number
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def print_comparisons(
 def print_comparison(one: contract.Comparison, console: Console, lang: str) -> None:
     """Print one comparison."""
     badge = f" {SYMBOLS[one.verdict]} {one.verdict_text} "
-    head = Text.assemble((badge, _BADGE[TONES[one.verdict]]), "  ", (clean(_versus(one, lang)), "bold"))
+    head = Text.assemble((badge, BADGES[TONES[one.verdict]]), "  ", (clean(_versus(one, lang)), "bold"))
     head.append(f" · {say('compared-to', lang, at=at_step(one.steps, one.unit, lang))}")
     _print(console, head)
     _block(console, list(_told(one, lang)))
@@ -176,7 +176,7 @@ def print_sensitivity(report: contract.SensitivityReport, console: Console) -> N
     lang = report.language
     badge = f" {say(f'origin-{report.verdict}', lang)} "
     count = say("seeds", lang, count=len(report.runs))
-    head = Text.assemble((badge, _BADGE[TONES[report.verdict]]), "  ", (count, "bold"))
+    head = Text.assemble((badge, BADGES[TONES[report.verdict]]), "  ", (count, "bold"))
     _print(console, head)
     lines: list[Line] = [(say("why-label", lang), Text(report.verdict_text))]
     if report.more_seeds:
