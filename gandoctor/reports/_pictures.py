@@ -40,16 +40,17 @@ class Shown:
 
 
 def proofs(diagnosis: Diagnosis, lang: str) -> dict[str, tuple[Shown, ...]]:
-    """Finding id → pictures: the stream's first frame, the one that proves it, and the tiles that are alike.
+    """Finding id → pictures: the stream's first frame, the one that proves it, and the tiles that are alike;
+    of a finding that other evidence led, the first and the last frame of the samples.
 
     What cannot be read any more is left out: the finding says in words what it saw.
     """
     found: dict[str, tuple[Shown, ...]] = {}
     for judged in diagnosis.findings:
         params = judged.finding.params
-        if "grid" not in params or len(found) >= _MOST:
-            continue
-        place = _frame(diagnosis, judged)
+        if len(found) >= _MOST:
+            break
+        place = _frame(diagnosis, judged) if "grid" in params else _last_frame(diagnosis, judged)
         if place is not None:
             shown = tuple(_shown(*place, str(params.get("tiles", "")), diagnosis, lang))
             if shown:
@@ -68,6 +69,20 @@ def _frame(diagnosis: Diagnosis, judged: Judged) -> tuple[Stream, Frame] | None:
     return None
 
 
+def _last_frame(diagnosis: Diagnosis, judged: Judged) -> tuple[Stream, Frame] | None:
+    """The last frame of the samples within the window of evidence that frames gave, not series."""
+    from gandoctor.findings import Kind
+
+    seen = [one.window for one in judged.finding.evidence if one.kind is Kind.SAMPLES and not one.series]
+    windows = [window for window in seen if window is not None]
+    for view in diagnosis.views if windows else ():
+        if view.pair == judged.finding.subject.pair or not judged.finding.subject.pair:
+            for stream in view.frames.samples()[:1]:
+                inside = [one for one in stream.frames if one.step <= max(last for _, last in windows)]
+                return stream, (inside or stream.frames)[-1]
+    return None
+
+
 def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang: str) -> Iterator[Shown]:
     unit = diagnosis.views[0].unit.value
     named = [[int(tile) - 1 for tile in one.split("=")] for one in tiles.split(",") if tiles]
@@ -75,32 +90,32 @@ def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang:
     marked = [tile for tiles_alike in named for tile in tiles_alike]
     for one in (first, frame) if first is not frame else (frame,):
         layout = _layout(stream, one)
-        pixels = _pixels(one)
+        pixels = pixels_of(one)
         if pixels is None:
             continue
         caption = f"{clean(one.file.name)} · {at_step(one.step, unit, lang)}"
         if layout is not None and layout.count > 1:
             caption += " · " + say("tiles", lang, rows=layout.rows, cols=layout.cols)
-        yield _encoded(_framed(pixels, layout, marked if one is frame else []), caption)
-    layout, pixels = _layout(stream, frame), _pixels(frame)
+        yield encoded(_framed(pixels, layout, marked if one is frame else []), caption)
+    layout, pixels = _layout(stream, frame), pixels_of(frame)
     if layout is None or pixels is None:
         return
     cells = cut(pixels, layout)
     for a, b in [pair for pair in named if len(pair) == 2][:3]:
         if max(a, b) < len(cells):
             beside = np.concatenate([cells[a], np.full_like(cells[a][:, :2], 255), cells[b]], axis=1)
-            yield _encoded(_sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
+            yield encoded(sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
 
 
 def _layout(stream: Stream, frame: Frame) -> Layout | None:
     """Where the frame's tiles are, as found when it was judged."""
-    pixels = _pixels(frame)
+    pixels = pixels_of(frame)
     if pixels is None:
         return None
     return stream.opened.layouts.get((stream.name, (pixels.shape[0], pixels.shape[1])))
 
 
-def _pixels(frame: Frame) -> npt.NDArray[np.uint8] | None:
+def pixels_of(frame: Frame) -> npt.NDArray[np.uint8] | None:
     """A frame as uint8 (h, w, 3); points as a drawing of them."""
     try:
         if not is_batch(frame.pictures[0]):
@@ -139,7 +154,7 @@ def _framed(pixels: npt.NDArray[np.uint8], layout: Layout | None, marked: list[i
     """A frame at its size in the page, the marked tiles in a frame of their own."""
     from PIL import ImageDraw
 
-    picture = _sized(pixels, SIDE)
+    picture = sized(pixels, SIDE)
     if layout is not None and marked:
         draw = ImageDraw.Draw(picture)
         x, y = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
@@ -152,7 +167,7 @@ def _framed(pixels: npt.NDArray[np.uint8], layout: Layout | None, marked: list[i
     return picture
 
 
-def _sized(pixels: npt.NDArray[np.uint8], side: int) -> Image.Image:
+def sized(pixels: npt.NDArray[np.uint8], side: int) -> Image.Image:
     """At most `side` pixels long; a small one grows by a whole factor, so that its pixels stay sharp."""
     from PIL import Image
 
@@ -167,12 +182,13 @@ def _sized(pixels: npt.NDArray[np.uint8], side: int) -> Image.Image:
     )
 
 
-def _encoded(picture: Image.Image, caption: str) -> Shown:
+def encoded(picture: Image.Image, caption: str, most: int = _PNG_BYTES) -> Shown:
+    """A picture for the page: a PNG of at most `most` bytes, else a JPEG."""
     kinds: tuple[tuple[str, dict[str, Any]], ...] = (("PNG", {"optimize": True}), ("JPEG", {"quality": 85}))
     for kind, options in kinds:
         file = io.BytesIO()
         picture.save(file, kind, **options)
-        if file.tell() <= _PNG_BYTES:
+        if file.tell() <= most:
             break
     data = file.getvalue()
     src = f"data:image/{kind.lower()};base64," + base64.b64encode(data).decode("ascii")

@@ -143,7 +143,7 @@ def test_time_of_day_is_shown_where_the_log_knows_it() -> None:
     start = datetime(2021, 3, 4, 12, 0, tzinfo=UTC).timestamp()
     diagnosis.run.series["loss_D"] = replace(series, wall_time=start + series.steps)
     words = Elements(page(diagnosis)).words  # the onset lies 67 to 76 minutes after the start
-    assert re.search(r"into the run · 2021-03-04 13:(0[7-9]|1[0-6]) UTC", words)
+    assert re.search(r"into the run 2021-03-04 13:(0[7-9]|1[0-6]) UTC", words)
 
 
 @pytest.mark.parametrize(
