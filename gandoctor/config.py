@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 import math
+import os
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +38,20 @@ class Config:
     def changed(self, **changes: Any) -> Config:
         """The same with some values changed; None and empty values change nothing."""
         return replace(self, **{name: value for name, value in changes.items() if value})
+
+
+def language(asked: str) -> str:
+    """The language of texts: as asked, or for "auto" Chinese where the locale is, else English.
+
+    Of the locale, the first that is set of LC_ALL, LC_MESSAGES and LANG decides, as POSIX has it; where none
+    is, the system's own.
+    """
+    if asked != "auto":
+        return asked
+    said = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), None)
+    if said is None:
+        said = locale.getlocale()[0] or ""
+    return "zh" if said.lower().startswith(("zh", "chinese")) else "en"
 
 
 def find_config(start: Path) -> Config:

@@ -167,7 +167,7 @@ def test_the_index_sorts_and_leads_to_the_pages(browser, tmp_path) -> None:
     write_report([samples.healthy(), samples.failing()], tmp_path / "index.html")
     opened = visit(browser, tmp_path / "index.html", wait="#runs")
     page = opened.page
-    first = "document.querySelector('#runs tbody th').innerText"
+    first = "document.querySelector('#runs tbody th a').innerText"
     assert page.evaluate(first) == "failing"
     page.click("#runs thead th:nth-child(2) button")
     page.click("#runs thead th:nth-child(2) button")
