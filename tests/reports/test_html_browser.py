@@ -273,6 +273,7 @@ def test_the_keyboard_reaches_every_control(chained) -> None:
 def test_dragging_in_one_plot_zooms_all_and_the_samples_with_them(pictured) -> None:
     page = pictured.page
     assert page.locator(".film-axis img").count() == 4
+    page.locator("#figure-losses .canvas").scroll_into_view_if_needed()
     box = page.locator("#figure-losses .nsewdrag").first.bounding_box()
     y = box["y"] + 40
     page.mouse.move(box["x"] + box["width"] * 0.4, y)
@@ -338,7 +339,7 @@ def test_a_layer_says_its_name_and_value_under_the_pointer(browser, tmp_path) ->
     page.mouse.move(box["x"] + 100, box["y"] + box["height"] / 6)
     page.mouse.move(box["x"] + 102, box["y"] + box["height"] / 6)
     page.wait_for_selector("#figure-by-layer-gradient-D .hovertext")
-    assert re.match(r"layer0: [01]\.\d", page.inner_text("#figure-by-layer-gradient-D .hovertext"))
+    assert re.match(r"layer0: [01]\.\d", page.text_content("#figure-by-layer-gradient-D .hovertext"))
 
 
 def test_a_chinese_page_is_chinese(pictured) -> None:
