@@ -6,6 +6,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const side = (name) => parseFloat(color(name));  // px
 
   // --- copy buttons, printing, sorting ---------------------------------------------------------------
 
@@ -42,9 +43,16 @@
     redraw();
   });
 
+  const decode = (text) => {  // base64; a callback for each byte would cost more than all the rest
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+    const binary = atob(text);
+    const bytes = new Uint8Array(binary.length);
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = binary.charCodeAt(at);
+    return bytes;
+  };
+
   const inflate = async (id) => {
-    const packed = document.getElementById(id);
-    const bytes = Uint8Array.from(atob(packed.textContent), (c) => c.charCodeAt(0));
+    const bytes = decode(document.getElementById(id).textContent);
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
 
@@ -135,8 +143,7 @@
 
   const views = { i4: Int32Array, f4: Float32Array, f8: Float64Array };
   const unpack = ([kind, text]) => {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-    return Array.from(new views[kind](bytes.buffer), (v) => (Number.isNaN(v) ? null : v));
+    return Array.from(new views[kind](decode(text).buffer), (v) => (Number.isNaN(v) ? null : v));
   };
   const tones = { D: "--net-d", G: "--net-g" };
   const number = (v) => (v === 0 || (Math.abs(v) >= 1e-3 && Math.abs(v) < 1e5) ? String(+v.toPrecision(4)) : v.toExponential(2));
@@ -252,7 +259,6 @@
 
   const layout = (figure) => {
     const style = getComputedStyle(document.documentElement);
-    const side = (name) => parseFloat(style.getPropertyValue(name));
     const ink = color("--muted");
     const bottom = figure === data.figures.at(-1);  // one axis for all: its name stands below the last
     const axis = { gridcolor: color("--grid"), zeroline: false, tickfont: { size: 12, color: ink }, ticks: "" };
@@ -285,7 +291,8 @@
 
   const draw = (figure) => Plotly.react(
     canvas(figure), figure.heat ? heatTraces(figure.heat) : [...levels(figure), ...traces(figure)], layout(figure), { displayModeBar: false, responsive: true, showTips: false });
-  const drawAll = () => data.figures.forEach(draw);
+  const drawn = new Set();  // the others are drawn as things stand when their turn comes
+  const drawAll = () => data.figures.filter((one) => drawn.has(one)).forEach(draw);
 
   const lanes = () => {
     const [first, last] = range || data.span;
@@ -308,16 +315,16 @@
     for (const axis of all(".film-axis")) {
       const wide = axis.clientWidth;
       let free = -Infinity;
-      const side = narrow.matches ? 40 : 56;
+      const width = narrow.matches ? 40 : 56;
       axis.replaceChildren(...all("img", strips[axis.dataset.film]).flatMap((still) => {
         const step = Math.min(Math.max(Number(still.dataset.step), data.span[0]), data.span[1]);
         if (step < first || step > last) return [];
         const exact = ((step - first) / (last - first || 1)) * wide;
-        const at = Math.min(Math.max(exact, side / 2), Math.max(wide - side / 2, side / 2));
+        const at = Math.min(Math.max(exact, width / 2), Math.max(wide - width / 2, width / 2));
         const mark = document.createElement("i");
         mark.style.left = `${exact}px`;
-        if (at - side / 2 < free) return [mark];
-        free = at + side / 2 + 2;
+        if (at - width / 2 < free) return [mark];
+        free = at + width / 2 + 2;
         const copy = new Image();
         copy.src = still.src;
         copy.alt = "";
@@ -365,7 +372,7 @@
     button.addEventListener("click", () => {
       line.hidden = !line.hidden;
       button.setAttribute("aria-pressed", String(!line.hidden));
-      draw(figure);
+      if (drawn.has(figure)) draw(figure);
     });
   });
 
@@ -425,22 +432,43 @@
     button.addEventListener("click", () => {
       figure[name] = !figure[name];
       button.setAttribute("aria-pressed", String(figure[name]));
-      draw(figure);
+      if (drawn.has(figure)) draw(figure);
     });
   };
 
-  const start = async () => {
+  // The lines alone, at once: plotly.js takes a second to come.
+  const sketch = (figure) => {
+    if (figure.heat || figure.empty) return;
+    const box = canvas(figure);
+    const [wide, high] = [box.clientWidth - side("--plot-left") - side("--plot-right"), box.clientHeight - 8 - 24];
+    const scale = (v) => (figure.log ? Math.log10(Math.max(v, 1e-12)) : v);
+    const shown = figure.lines.filter((line) => !line.hidden);
+    const all = (figure.focus || shown.flatMap((line) => (line.trend || line).y.filter(Number.isFinite))).map(scale);
+    const low = all.reduce((a, b) => Math.min(a, b), Infinity);
+    const room = all.reduce((a, b) => Math.max(a, b), -Infinity) - low || 1;
+    const [first, last] = data.span;
+    const path = (line) => {
+      let pen = "M";
+      return line.x.map((x, at) => {
+        if (!Number.isFinite(line.y[at])) {
+          pen = "M";
+          return "";
+        }
+        const y = Math.min(Math.max((scale(line.y[at]) - low) / room, 0), 1);
+        const point = `${pen}${(((x - first) / (last - first || 1)) * wide).toFixed(1)} ${((1 - y) * high).toFixed(1)}`;
+        pen = "L";
+        return point;
+      }).join("");
+    };
+    box.innerHTML = `<svg class="sketch" width="${wide}" height="${high}">${shown.map((line) =>
+      `<path d="${path(line.trend || line)}" fill="none" stroke="var(${line.color})" stroke-width="1.5"/>`).join("")}</svg>`;
+  };
+
+  const bind = () => {
     for (const figure of data.figures) {
       legend(figure);
       toggle(figure, "[data-log]", "log");
       toggle(figure, "[data-full]", "full");
-      await draw(figure);
-      canvas(figure).on("plotly_relayout", (event) => {
-        if (event["xaxis.autorange"]) zoom(null);
-        else if ("xaxis.range[0]" in event) zoom([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
-        else if ("xaxis.range" in event) zoom(event["xaxis.range"]);
-      });
-      await new Promise((done) => setTimeout(done));  // let the page answer between two plots
     }
     for (const lane of all(".lane")) {
       lane.addEventListener("click", () => {
@@ -455,8 +483,23 @@
       button.addEventListener("click", () => zoom(zooms[button.dataset.zoom](range || data.span)));
     }
     document.getElementById("reset").addEventListener("click", () => zoom(null));
-    point();
     addEventListener("resize", films);
+  };
+
+  const start = async () => {
+    for (const figure of data.figures) {
+      canvas(figure).replaceChildren();
+      await draw(figure);
+      drawn.add(figure);
+      canvas(figure).on("plotly_relayout", (event) => {
+        if (event["xaxis.autorange"]) zoom(null);
+        else if ("xaxis.range[0]" in event) zoom([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
+        else if ("xaxis.range" in event) zoom(event["xaxis.range"]);
+      });
+      document.documentElement.dataset.plots = "first";
+      await new Promise((done) => setTimeout(done));  // let the page answer between two plots
+    }
+    point();
     dark.addEventListener("change", drawAll);
     narrow.addEventListener("change", drawAll);
     redraw = drawAll;
@@ -472,7 +515,6 @@
       document.head.append(script);
       document.getElementById("plotly")?.remove();
     }
-    films();
     if (typeof Plotly === "undefined") throw new Error("plotly.js is not there");
     await start();
   };
@@ -484,6 +526,10 @@
     notice.hidden = false;
     console.error(fault);
   };
+  bind();
+  films();
+  data.figures.forEach(sketch);
+  document.documentElement.dataset.plots = "sketched";
   if (document.getElementById("plotly") && typeof DecompressionStream === "undefined") fail("no DecompressionStream");
   else requestAnimationFrame(() => setTimeout(() => load().catch(fail)));
 })();
