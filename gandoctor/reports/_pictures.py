@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SIDE = 480  # pixels of a frame's longer side in the page
 _TILE = 96  # pixels of a single tile's side
 _MOST = 8  # findings with pictures: each costs up to some 100 KB
+_LARGE = 3  # of them with pictures of full size
 _PNG_BYTES = 60_000  # of more, a JPEG is made
 _MARK = (230, 97, 1)  # tells itself from light and dark, and without red against green
 
@@ -46,13 +47,17 @@ def proofs(diagnosis: Diagnosis, lang: str) -> dict[str, tuple[Shown, ...]]:
     What cannot be read any more is left out: the finding says in words what it saw.
     """
     found: dict[str, tuple[Shown, ...]] = {}
+    told: set[str] = set()  # streams whose first frame stands on the page already
     for judged in diagnosis.findings:
         params = judged.finding.params
         if len(found) >= _MOST:
             break
         place = _frame(diagnosis, judged) if "grid" in params else _last_frame(diagnosis, judged)
         if place is not None:
-            shown = tuple(_shown(*place, str(params.get("tiles", "")), diagnosis, lang))
+            side = SIDE if len(found) < _LARGE else SIDE // 2
+            first = side // 2 if place[0].name in told else side
+            shown = tuple(_shown(*place, (first, side), str(params.get("tiles", "")), diagnosis, lang))
+            told.add(place[0].name)
             if shown:
                 found[judged.id] = shown
     return found
@@ -83,12 +88,15 @@ def _last_frame(diagnosis: Diagnosis, judged: Judged) -> tuple[Stream, Frame] | 
     return None
 
 
-def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang: str) -> Iterator[Shown]:
+def _shown(
+    stream: Stream, frame: Frame, sides: tuple[int, int], tiles: str, diagnosis: Diagnosis, lang: str
+) -> Iterator[Shown]:
+    """sides: of the first frame and of the one that proves it, pixels."""
     unit = diagnosis.views[0].unit.value
     named = [[int(tile) - 1 for tile in one.split("=")] for one in tiles.split(",") if tiles]
     first = stream.frames[0]
     marked = [tile for tiles_alike in named for tile in tiles_alike]
-    for one in (first, frame) if first is not frame else (frame,):
+    for one, side in ((first, sides[0]), (frame, sides[1]))[first is frame :]:
         layout = _layout(stream, one)
         pixels = pixels_of(one)
         if pixels is None:
@@ -96,7 +104,7 @@ def _shown(stream: Stream, frame: Frame, tiles: str, diagnosis: Diagnosis, lang:
         caption = f"{clean(one.file.name)} · {at_step(one.step, unit, lang)}"
         if layout is not None and layout.count > 1:
             caption += " · " + say("tiles", lang, rows=layout.rows, cols=layout.cols)
-        yield encoded(_framed(pixels, layout, marked if one is frame else []), caption)
+        yield encoded(_framed(pixels, layout, marked if one is frame else [], side), caption)
     layout, pixels = _layout(stream, frame), pixels_of(frame)
     if layout is None or pixels is None:
         return
@@ -150,11 +158,13 @@ def _drawn(points: npt.NDArray[np.float32], side: int = 240) -> npt.NDArray[np.u
     return canvas
 
 
-def _framed(pixels: npt.NDArray[np.uint8], layout: Layout | None, marked: list[int]) -> Image.Image:
+def _framed(
+    pixels: npt.NDArray[np.uint8], layout: Layout | None, marked: list[int], side: int
+) -> Image.Image:
     """A frame at its size in the page, the marked tiles in a frame of their own."""
     from PIL import ImageDraw
 
-    picture = sized(pixels, SIDE)
+    picture = sized(pixels, side)
     if layout is not None and marked:
         draw = ImageDraw.Draw(picture)
         x, y = picture.width / pixels.shape[1], picture.height / pixels.shape[0]

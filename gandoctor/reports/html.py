@@ -151,6 +151,8 @@ def _run_page(
     lang = report.language
     run = _shown(report.runs[0])
     drawn = () if "none" in plotly else figures(diagnosis, lang)
+    if not drawn:  # nothing that plotly.js would draw
+        plotly = {name: value for name, value in plotly.items() if name not in ("gzip", "src")}
     onset = run.primary.onset_step if run.primary else None
     shown = [finding for finding in run.findings if finding.code != "GD901"]
     data = {
