@@ -143,7 +143,9 @@ def _reading(command: F) -> F:
     show_default=True,
     help="Where the report's plots come from: the page itself, a server, or no plots.",
 )
-@click.option("--single-file", is_flag=True, help="Up to 20 runs in one HTML file, without a folder beside it.")
+@click.option(
+    "--single-file", is_flag=True, help="Up to 20 runs in one HTML file, without a folder beside it."
+)
 @_JOBS
 def diagnose(
     paths: Sequence[str], formats: Sequence[str], output: str | None, no_report: bool, plotlyjs: str,
@@ -493,9 +495,7 @@ def _write(diagnoses: Sequence[Diagnosis], wanted: Wanted, config: Config, html:
         write_report(diagnoses, file, format=name, lang=config.lang, rules=load_rules(*config.rules), **html)
 
 
-def _report(
-    diagnoses: Sequence[Diagnosis], output: str | None, config: Config, html: dict[str, Any]
-) -> Path:
+def _report(diagnoses: Sequence[Diagnosis], output: str | None, config: Config, html: dict[str, Any]) -> Path:
     """Write the report, as HTML unless the file's name says otherwise; a folder gets an index.html."""
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports import formats, write_report

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gandoctor.config import language, Config, find_config, read_config
+from gandoctor.config import Config, find_config, language, read_config
 from gandoctor.errors import UserError
 
 FULL = """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +48,9 @@ class HeatMap:
         """What the colours run over, float64 (2,): decades of the values, or of their ratio to the first ones."""
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.start:
-                first = np.array([next((v for v in row if np.isfinite(v) and v > 0), np.nan) for row in self.values])
+                first = np.array(
+                    [next((v for v in row if np.isfinite(v) and v > 0), np.nan) for row in self.values]
+                )
                 size = np.abs(np.log10(self.values / first[:, None]))
                 reach = max(float(np.max(size, where=np.isfinite(size), initial=0.0)), _LEAST)
                 return np.array([-min(reach, _DECADES), min(reach, _DECADES)])
@@ -110,7 +112,9 @@ def _binned(known: ByLayer, rows: Sequence[int]) -> tuple[Values, Values]:
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.log(np.abs(values))
         finite = np.where(np.isfinite(size), size, np.nan)
-        middle = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0 for row in finite])
+        middle = np.array(
+            [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0 for row in finite]
+        )
         far = np.where(np.isnan(values), -1.0, np.abs(size - middle[:, None]))  # a 0 lies infinitely far
     made = np.full((len(values), COLUMNS), np.nan)
     for row, distance in enumerate(far):
@@ -130,8 +134,7 @@ def short_names(names: Sequence[str]) -> tuple[str, ...]:
     if len(names) < 2:
         return tuple(name[-_SHORT:] for name in names)
     parts = [name.split(".") for name in names]
-    before = len(os.path.commonprefix(parts))
-    after = len(os.path.commonprefix([part[::-1] for part in parts]))
+    before, after = _alike(parts), _alike([part[::-1] for part in parts])
     cut = [".".join(part[before : len(part) - after]) for part in parts]
     if all(0 < len(one) <= _SHORT for one in cut) and len(set(cut)) == len(cut):
         return tuple(cut)
@@ -139,3 +142,8 @@ def short_names(names: Sequence[str]) -> tuple[str, ...]:
     if all(tails) and len(set(tails)) == len(tails):
         return tuple(one if len(one) < _SHORT else "…" + one[-_SHORT + 1 :] for one in cut)
     return tuple(str(at + 1) for at in range(len(names)))
+
+
+def _alike(parts: Sequence[Sequence[str]]) -> int:
+    """How many parts all names have in common, from the first on."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*parts, strict=False)))

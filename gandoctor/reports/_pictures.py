@@ -6,18 +6,21 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gandoctor.contents.pictures import Unreadable, is_batch, read_batch, read_picture
+from gandoctor.interpret import features
 from gandoctor.interpret.tiles import cut
 from gandoctor.reports.texts import at_step, clean, say
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from gandoctor.findings import Finding
     from gandoctor.interpret.frames import Frame, Stream
     from gandoctor.interpret.tiles import Layout
     from gandoctor.judge.diagnosis import Diagnosis, Judged
@@ -26,6 +29,8 @@ SIDE = 480  # pixels of a frame's longer side in the page
 _TILE = 96  # pixels of a single tile's side
 _MOST = 8  # findings with pictures: each costs up to some 100 KB
 _LARGE = 3  # of them with pictures of full size
+_SPECTRAL = ("GD501", "GD502")  # codes that a spectrum proves
+_TEXTURE = 16  # pixels of a tile whose spectrum shows something
 _PNG_BYTES = 60_000  # of more, a JPEG is made
 _MARK = (230, 97, 1)  # tells itself from light and dark, and without red against green
 
@@ -56,7 +61,7 @@ def proofs(diagnosis: Diagnosis, lang: str) -> dict[str, tuple[Shown, ...]]:
         if place is not None:
             side = SIDE if len(found) < _LARGE else SIDE // 2
             first = side // 2 if place[0].name in told else side
-            shown = tuple(_shown(*place, (first, side), str(params.get("tiles", "")), diagnosis, lang))
+            shown = tuple(_shown(*place, (first, side), judged.finding, diagnosis, lang))
             told.add(place[0].name)
             if shown:
                 found[judged.id] = shown
@@ -89,23 +94,25 @@ def _last_frame(diagnosis: Diagnosis, judged: Judged) -> tuple[Stream, Frame] | 
 
 
 def _shown(
-    stream: Stream, frame: Frame, sides: tuple[int, int], tiles: str, diagnosis: Diagnosis, lang: str
+    stream: Stream, frame: Frame, sides: tuple[int, int], finding: Finding, diagnosis: Diagnosis, lang: str
 ) -> Iterator[Shown]:
     """sides: of the first frame and of the one that proves it, pixels."""
+    code, tiles = finding.code, str(finding.params.get("tiles", ""))
     unit = diagnosis.views[0].unit.value
     named = [[int(tile) - 1 for tile in one.split("=")] for one in tiles.split(",") if tiles]
     first = stream.frames[0]
     marked = [tile for tiles_alike in named for tile in tiles_alike]
+    layout: Layout | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
     for one, side in ((first, sides[0]), (frame, sides[1]))[first is frame :]:
-        layout = _layout(stream, one)
         pixels = pixels_of(one)
         if pixels is None:
             continue
+        layout = _layout(stream, pixels)
         caption = f"{clean(one.file.name)} · {at_step(one.step, unit, lang)}"
         if layout is not None and layout.count > 1:
             caption += " · " + say("tiles", lang, rows=layout.rows, cols=layout.cols)
         yield encoded(_framed(pixels, layout, marked if one is frame else [], side), caption)
-    layout, pixels = _layout(stream, frame), pixels_of(frame)
     if layout is None or pixels is None:
         return
     cells = cut(pixels, layout)
@@ -113,13 +120,30 @@ def _shown(
         if max(a, b) < len(cells):
             beside = np.concatenate([cells[a], np.full_like(cells[a][:, :2], 255), cells[b]], axis=1)
             yield encoded(sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
+    if code in _SPECTRAL and min(cells.shape[1:3]) >= _TEXTURE:
+        yield encoded(_spectrum(cells), say("spectrum", lang))
 
 
-def _layout(stream: Stream, frame: Frame) -> Layout | None:
-    """Where the frame's tiles are, as found when it was judged."""
-    pixels = pixels_of(frame)
-    if pixels is None:
-        return None
+def _spectrum(cells: npt.NDArray[np.uint8]) -> Image.Image:
+    """The mean spectrum of tiles (n, h, w, c) on a log scale, frequency 0 in the middle; 1/4 and 1/2 marked."""
+    from PIL import ImageDraw
+
+    power = np.log(np.fft.fftshift(features._spectrum(cells)) + 1e-12)
+    low, high = np.quantile(power, (0.05, 0.999))
+    shade = np.clip((power - low) / max(high - low, 1e-9), 0, 1)
+    picture = sized(np.repeat((255 * shade).astype(np.uint8)[:, :, None], 3, axis=2), SIDE // 2)
+    draw = ImageDraw.Draw(picture)
+    rows, cols = power.shape
+    for row, col in product((0, 1, 2, 3), repeat=2):
+        if (row, col) != (2, 2):
+            x = (col * cols // 4 + 0.5) * picture.width / cols
+            y = (row * rows // 4 + 0.5) * picture.height / rows
+            draw.ellipse((x - 5, y - 5, x + 5, y + 5), outline=_MARK, width=1)
+    return picture
+
+
+def _layout(stream: Stream, pixels: npt.NDArray[np.uint8]) -> Layout | None:
+    """Where a frame's tiles are, as found when it was judged."""
     return stream.opened.layouts.get((stream.name, (pixels.shape[0], pixels.shape[1])))
 
 

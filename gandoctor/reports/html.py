@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from gandoctor.errors import UserError
+from gandoctor.judge.rules import load_rules
 from gandoctor.reports import _graph, contract, rows, terminal, texts
 from gandoctor.reports.texts import at_step, clean, say
 
@@ -73,11 +74,12 @@ def write(
             where="--format html",
             hint="name the file of the index: --format html:gandoctor-report/index.html",
         )
+    rules = load_rules() if rules is None else rules
     report = rows.report(diagnoses, lang, rules)
     if len(diagnoses) > 1:
-        out.write(_in_one(report, diagnoses, plotlyjs, command))
+        out.write(_in_one(report, diagnoses, plotlyjs, rules, command))
     elif diagnoses:
-        out.write(_run_page(report, diagnoses[0], _loaded(plotlyjs), command))
+        out.write(_run_page(report, diagnoses[0], _loaded(plotlyjs), rules, command))
     else:
         out.write(_index(report, [], []))
 
@@ -105,19 +107,24 @@ def write_files(
     plotly = {**_loaded(plotlyjs, beside=_PLOTLY_FILE), "up": f"../{path.name}"}
     if plotlyjs == "inline":
         (folder / _PLOTLY_FILE).write_bytes(_plotly())
+    rules = load_rules() if rules is None else rules
     report = rows.report(diagnoses, lang, rules)
     links = []
     for place, diagnosis in enumerate(diagnoses):
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", diagnosis.run.name).strip("-.")[:60]
         name = f"{place + 1:03d}-{slug or 'run'}.html"
-        page = _run_page(_only(report, place), diagnosis, plotly, command)
+        page = _run_page(_only(report, place), diagnosis, plotly, rules, command)
         (folder / name).write_text(page, encoding="utf-8", newline="\n")
         links.append(f"{folder.name}/{name}")
     path.write_text(_index(report, links, diagnoses), encoding="utf-8", newline="\n")
 
 
 def _in_one(
-    report: contract.Report, diagnoses: Sequence[Diagnosis], plotlyjs: str, command: Sequence[str]
+    report: contract.Report,
+    diagnoses: Sequence[Diagnosis],
+    plotlyjs: str,
+    rules: Mapping[str, Rule],
+    command: Sequence[str],
 ) -> str:
     """The index with every page in it. Raises UserError for more than `MOST_IN_ONE` runs."""
     if len(diagnoses) > MOST_IN_ONE:
@@ -127,7 +134,7 @@ def _in_one(
             hint="without it their pages go to a folder beside the index, of any number of runs",
         )
     plotly = {"frame": True, **({} if plotlyjs == "inline" else _loaded(plotlyjs)), "up": "#"}
-    pages = [_run_page(_only(report, at), one, plotly, command) for at, one in enumerate(diagnoses)]
+    pages = [_run_page(_only(report, at), one, plotly, rules, command) for at, one in enumerate(diagnoses)]
     held = [(f"run-{at + 1}", _compressed(page.encode())) for at, page in enumerate(pages)]
     shared = _loaded(plotlyjs) if plotlyjs == "inline" else {}
     return _index(report, [f"#{name}" for name, _ in held], diagnoses, held, shared)
@@ -141,7 +148,11 @@ def _only(report: contract.Report, place: int) -> contract.Report:
 
 
 def _run_page(
-    report: contract.Report, diagnosis: Diagnosis, plotly: Mapping[str, Any], command: Sequence[str] = ()
+    report: contract.Report,
+    diagnosis: Diagnosis,
+    plotly: Mapping[str, Any],
+    rules: Mapping[str, Rule],
+    command: Sequence[str] = (),
 ) -> str:
     """The page of one run. plotly: where plotly.js comes from, and the way up to the index."""
     from gandoctor.reports._figures import figures
@@ -180,6 +191,7 @@ def _run_page(
         certain={clean(tag): role.certainty for view in diagnosis.views for tag, role in view.roles.items()},
         length={clean(tag): one.points for view in diagnosis.views for tag, one in view.series.items()},
         most={"findings": _MOST_FINDINGS, "tags": _MOST_TAGS, "problems": _MOST_PROBLEMS},
+        meaning=clean(rows.rule_of(run.primary.code, rules).summary.pick(lang)) if run.primary else "",
         command=clean(shlex.join(["gandoctor", "diagnose", run.path, *command])),
         plotly=plotly,
     )
@@ -252,6 +264,8 @@ def _page(template: str, report: contract.Report, **values: Any) -> str:
         "statistic": lambda text: texts.statistic(text, lang),
         "source_of": lambda text: texts.source(text, lang),
         "value": terminal.value,
+        "diff": _diff,
+        "interval": _interval,
         "changes": lambda remedy: terminal.changes(remedy, lang),
         "snapshot_line": lambda run: terminal.snapshot_line(run.best_snapshot, run, lang),
         "relative": terminal.relative,
@@ -265,6 +279,26 @@ def _page(template: str, report: contract.Report, **values: Any) -> str:
         policy += f" {plotly['allowed']}"
     words |= {"css": _asset("report.css"), "js": _asset("report.js"), "policy": policy}
     return _environment().get_template(template).render(lang=lang, report=report, **words, **values)
+
+
+def _diff(remedy: contract.Remedy) -> str:
+    """What a remedy sets, as the lines of a configuration that go and come; "" where a value is not known."""
+    lines = []
+    for knob, change in remedy.set.items():
+        old, new = (terminal.value(one) for one in (change.old, change.new))
+        if not new:
+            return ""
+        lines += [f"- {knob}: {old}"] if old else []
+        lines.append(f"+ {knob}: {new}")
+    return "\n".join(lines)
+
+
+def _interval(cured: int, tried: int) -> str:
+    """The 95% interval of a share, `44–97%`."""
+    from gandoctor.stats import wilson
+
+    low, high = wilson(cured, tried)
+    return f"{100 * low:.0f}–{100 * high:.0f}%"
 
 
 @lru_cache(maxsize=1)
@@ -496,11 +530,15 @@ def _loaded(plotlyjs: str, beside: str = "") -> dict[str, Any]:
     if plotlyjs == "cdn":
         version = re.search(rb"plotly\.js v([\w.+-]+)", _plotly()[:300])
         if version is None:
-            raise UserError("plotly.js does not tell its version", where="--plotlyjs cdn", hint="--plotlyjs inline")
+            raise UserError(
+                "plotly.js does not tell its version", where="--plotlyjs cdn", hint="--plotlyjs inline"
+            )
         src = f"https://cdn.plot.ly/plotly-{version[1].decode()}.min.js"
         return {"src": src, "allowed": src, "integrity": f"sha256-{_digest(_plotly().decode())}"}
     if plotlyjs != "inline":
-        raise UserError(f"plotly.js does not come from '{plotlyjs}'", where="--plotlyjs", hint=", ".join(PLOTLY))
+        raise UserError(
+            f"plotly.js does not come from '{plotlyjs}'", where="--plotlyjs", hint=", ".join(PLOTLY)
+        )
     return {"src": beside, "allowed": "'self' file:"} if beside else _embedded()
 
 

@@ -4,8 +4,9 @@
 
 A log of that many scalars (24 series of one run: losses, outputs, norms, layers, settings) is diagnosed and
 its report opened from disk; then an index of that many runs. Printed: bytes, seconds to write, and from the
-start of the navigation, the best of the repetitions: until something is painted, until the page is loaded,
-until the lines are sketched, the first plot and every plot is drawn, and what the page's thread worked; for the index until it is filtered and sorted.
+start of the navigation, the best of the repetitions: until something is painted, the page is loaded, its
+lines are sketched, the first and the last plot is drawn, and how long the page's thread worked; for the
+index how long it takes to filter and to sort.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def written(diagnoses: list[Diagnosis], path: Path, **options: Any) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scalars", type=int, default=1_200_000)
     parser.add_argument("--runs", type=int, default=1_000)
     parser.add_argument("--repeat", type=int, default=3)
@@ -101,7 +104,9 @@ def main() -> None:
         points = sum(len(one) for one in big.run.series.values())
         for plotlyjs in ("inline", "none"):
             path = Path(folder) / f"{plotlyjs}.html"
-            print(f"one run, {points:,} scalars, plotly.js {plotlyjs}: {written([big], path, plotlyjs=plotlyjs)}")
+            print(
+                f"one run, {points:,} scalars, plotly.js {plotlyjs}: {written([big], path, plotlyjs=plotlyjs)}"
+            )
             print(f"    {best(browser, path, DRAWN if plotlyjs == 'inline' else 'h1', args.repeat)}")
         several = [thinned(made(4_000, f"run-{n:04d}", n), 1_000) for n in range(args.runs)]
         path = Path(folder) / "several" / "index.html"
@@ -109,7 +114,10 @@ def main() -> None:
         print(f"index of {args.runs:,} runs with their pages: {written(several, path)}")
         print(f"    {best(browser, path, '#runs', args.repeat)}")
         page, _ = opened(browser, path, "#runs")
-        timed = "(() => {{ const start = performance.now(); {}; document.body.offsetHeight; return performance.now() - start }})()"
+        timed = (
+            "(() => {{ const start = performance.now(); {}; document.body.offsetHeight;"
+            " return performance.now() - start }})()"
+        )
         typed = "const f = document.getElementById('filter'); f.value = '0042'; f.dispatchEvent(new Event('input'))"
         print(f"    filtered in {page.evaluate(timed.format(typed)):,.0f} ms", end=", ")
         page.reload()

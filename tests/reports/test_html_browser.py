@@ -53,7 +53,9 @@ def browser() -> Iterator[Any]:
 
 
 def visit(browser: Any, path: Path, *, width: int = 1280, wait: str = DRAWN, offline: bool = False) -> Opened:
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="light", offline=offline)
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme="light", offline=offline
+    )
     context.set_default_timeout(PATIENCE)
     opened = Opened(context.new_page())
     opened.page.add_init_script(WATCH_SHIFTS)
@@ -431,7 +433,9 @@ def test_runs_in_a_single_file_open_and_close_without_a_request(browser, tmp_pat
     page.wait_for_selector("iframe.viewer", state="detached")
     page.go_back()
     page.wait_for_selector("iframe.viewer")
-    assert {url for url in opened.requests if not url.startswith(("about:", "blob:", "data:"))} == {path.as_uri()}
+    assert {url for url in opened.requests if not url.startswith(("about:", "blob:", "data:"))} == {
+        path.as_uri()
+    }
     assert opened.complaints == []
 
 
