@@ -274,7 +274,7 @@ def _page(template: str, report: contract.Report, **values: Any) -> str:
     plotly = values["plotly"]
     policy = f"'sha256-{_digest(_asset('report.js'))}'"
     if "gzip" in plotly or "frame" in plotly:
-        policy += f" 'sha256-{_digest(_plotly().decode())}'"
+        policy += f" 'sha256-{_plotly_digest()}'"
     elif "src" in plotly:
         policy += f" {plotly['allowed']}"
     words |= {"css": _asset("report.css"), "js": _asset("report.js"), "policy": policy}
@@ -520,6 +520,11 @@ def _plotly() -> bytes:
     return path.read_bytes()
 
 
+@lru_cache(maxsize=1)
+def _plotly_digest() -> str:
+    return base64.b64encode(hashlib.sha256(_plotly()).digest()).decode()
+
+
 def _loaded(plotlyjs: str, beside: str = "") -> dict[str, Any]:
     """How a page gets plotly.js. beside: the file that holds it, where several pages share one.
 
@@ -534,7 +539,7 @@ def _loaded(plotlyjs: str, beside: str = "") -> dict[str, Any]:
                 "plotly.js does not tell its version", where="--plotlyjs cdn", hint="--plotlyjs inline"
             )
         src = f"https://cdn.plot.ly/plotly-{version[1].decode()}.min.js"
-        return {"src": src, "allowed": src, "integrity": f"sha256-{_digest(_plotly().decode())}"}
+        return {"src": src, "allowed": src, "integrity": f"sha256-{_plotly_digest()}"}
     if plotlyjs != "inline":
         raise UserError(
             f"plotly.js does not come from '{plotlyjs}'", where="--plotlyjs", hint=", ".join(PLOTLY)
