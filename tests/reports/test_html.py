@@ -96,6 +96,12 @@ def test_a_healthy_run_says_in_what_nothing_was_seen() -> None:
     assert "net_15000.pt" in words
 
 
+def test_a_run_without_a_remedy_says_what_to_log_first() -> None:
+    seen = Elements(page(samples.healthy()))
+    words = seen.words
+    assert words.index("Log this next, and more can be seen Grids of samples") < words.index("Over time + −")
+
+
 def test_hostile_text_stays_text() -> None:
     for sample in (samples.unknown, samples.handmade):
         source = page(sample())
