@@ -371,8 +371,9 @@ def _config(
     from gandoctor.config import find_config, language, read_config
 
     found = read_config(Path(config)) if config else find_config(Path.cwd())
+    lang = language(lang or found.lang)
     made = found.changed(
-        roles={**found.roles, **_roles(roles)}, family=family, lang=language(lang or found.lang),
+        roles={**found.roles, **_roles(roles)}, family=family, lang=lang,
         select=tuple(code.upper() for code in select), ignore=tuple(code.upper() for code in ignore),
         rules=(*found.rules, *map(Path, rule_folders)),
     )  # fmt: skip
