@@ -323,6 +323,21 @@ def test_the_pointer_says_which_findings_hold_there(chained) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
 
 
+def test_the_keyboard_moves_the_pointer_and_hears_the_values(chained) -> None:
+    page = chained.page
+    page.focus("#step")
+    page.keyboard.press("End")
+    until(page, "document.getElementById('plots').classList.contains('pointed')")
+    told = page.get_attribute("#step", "aria-valuetext")
+    assert told.startswith("step 19,950, loss_D ")
+    assert "not finite" in told
+    assert told.endswith("GD201, GD301, GD101, GD105")  # GD402 has ended
+    page.keyboard.press("Home")
+    assert re.match(r"step 0, loss_D 1\.\d+, loss_G [01]\.\d+$", page.get_attribute("#step", "aria-valuetext"))
+    page.evaluate("document.activeElement.blur()")
+    assert page.locator("#plots.pointed").count() == 0
+
+
 def test_a_finding_leads_to_the_plots(chained) -> None:
     page = chained.page
     page.click("[data-show=GD402-1]")

@@ -344,6 +344,8 @@
       to = wide < last - first ? [start, start + wide] : null;
     }
     range = to;
+    const slider = document.getElementById("step");
+    [slider.min, slider.max] = (range || data.span).map(Math.round);
     for (const button of all('#reset, [data-zoom="out"], [data-zoom="earlier"], [data-zoom="later"]')) button.disabled = !to;
     if (zoomed) {
       const [a, b] = (range || data.span).map((step) => Math.round(step).toLocaleString("en"));
@@ -388,6 +390,7 @@
   // The pointer stands at one step in every plot; plots in view say their values there too.
   const point = () => {
     const plots = document.getElementById("plots");
+    const slider = document.getElementById("step");
     let frame = 0;
     const inView = (box) => box.bottom > 0 && box.top < innerHeight;
     const leave = () => {
@@ -395,17 +398,11 @@
       all(".lane.here").forEach((lane) => lane.classList.remove("here"));
       data.figures.filter((one) => !one.heat).forEach((one) => Plotly.Fx.unhover(canvas(one)));
     };
-    const move = (event) => {
-      const over = event.target.closest(".canvas, .track, .film-axis");
-      if (!over) return leave();
-      const ref = canvas(data.figures[0]);
-      const { _offset: left, _length: wide } = ref._fullLayout.xaxis;
-      const x = event.clientX - over.getBoundingClientRect().left - (over.classList.contains("canvas") ? left : 0);
-      if (x < 0 || x > wide) return leave();
-      plots.style.setProperty("--pointer", `${x}px`);
-      plots.classList.add("pointed");
+    const stand = (step, over) => {
       const [first, last] = range || data.span;
-      const step = first + (x / wide) * (last - first);
+      const wide = canvas(data.figures[0])._fullLayout.xaxis._length;
+      plots.style.setProperty("--pointer", `${((step - first) / (last - first || 1)) * wide}px`);
+      plots.classList.add("pointed");
       for (const lane of all(".lane")) {
         const one = data.findings.find((finding) => finding.id === lane.dataset.finding);
         lane.classList.toggle("here", Boolean(one) && one.onset <= step && (one.end === null || step <= one.end));
@@ -415,6 +412,28 @@
         if (box !== over && !figure.heat && !figure.empty && inView(box.getBoundingClientRect())) Plotly.Fx.hover(box, { xval: step }, "xy");
       }
     };
+    const move = (event) => {
+      const over = event.target.closest(".canvas, .track, .film-axis");
+      if (!over) return leave();
+      const { _offset: left, _length: wide } = canvas(data.figures[0])._fullLayout.xaxis;
+      const x = event.clientX - over.getBoundingClientRect().left - (over.classList.contains("canvas") ? left : 0);
+      if (x < 0 || x > wide) return leave();
+      const [first, last] = range || data.span;
+      return stand(first + (x / wide) * (last - first), over);
+    };
+    // The same by keyboard or by touch, with the losses there in words.
+    slider.addEventListener("input", () => {
+      const step = Number(slider.value);
+      stand(step, null);
+      const told = data.figures[0].heat ? [] : data.figures[0].lines.filter((line) => !line.hidden).map((line) => {
+        const { x, y } = line.trend || line;
+        const at = x.reduce((best, one, place) => (Math.abs(one - step) < Math.abs(x[best] - step) ? place : best), 0);
+        return `${line.name} ${y[at] === null || y[at] === undefined ? data.words["not-finite"] : number(y[at])}`;
+      });
+      const here = all(".lane.here .lane-name code").map((one) => one.textContent);
+      slider.setAttribute("aria-valuetext", [`${data.axis} ${step.toLocaleString("en")}`, ...told, ...here].join(", "));
+    });
+    slider.addEventListener("blur", leave);
     plots.addEventListener("mousemove", (event) => {
       cancelAnimationFrame(frame);
       frame = requestAnimationFrame(() => move(event));
