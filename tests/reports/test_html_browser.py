@@ -333,7 +333,9 @@ def test_the_keyboard_moves_the_pointer_and_hears_the_values(chained) -> None:
     assert "not finite" in told
     assert told.endswith("GD201, GD301, GD101, GD105")  # GD402 has ended
     page.keyboard.press("Home")
-    assert re.match(r"step 0, loss_D 1\.\d+, loss_G [01]\.\d+$", page.get_attribute("#step", "aria-valuetext"))
+    assert re.match(
+        r"step 0, loss_D 1\.\d+, loss_G [01]\.\d+$", page.get_attribute("#step", "aria-valuetext")
+    )
     page.evaluate("document.activeElement.blur()")
     assert page.locator("#plots.pointed").count() == 0
 
