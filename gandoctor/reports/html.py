@@ -48,7 +48,7 @@ MOST_IN_ONE = 20
 
 _HERE = Path(__file__).parent
 _PLOTLY_FILE = "plotly.js"
-_SCRIPT_WORDS = ("not-finite", "copied", "plots-old-browser", "plots-no-plotly")
+_SCRIPT_WORDS = ("not-finite", "copied", "plots-old-browser", "plots-no-plotly", "plots-failed")
 # What a page lists at most; the JSON report has it all.
 _MOST_FINDINGS, _MOST_TAGS, _MOST_PROBLEMS = 80, 400, 100
 

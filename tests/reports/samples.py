@@ -124,6 +124,14 @@ def wgan() -> Diagnosis:
     )
 
 
+def one_step() -> Diagnosis:
+    """A log that ended after its first line."""
+    run = Run(Path("runs/one"), "one")
+    for tag, value in (("loss_D", 1.3), ("loss_G", 0.7), ("grad_norm_g", np.nan)):
+        run.series[tag] = Series(tag, np.array([7]), np.array([value]), np.array([0]), Path("runs/one/log.csv"))
+    return diagnose_run(run)
+
+
 def halves() -> Diagnosis:
     """D's loss in two halves."""
     values = {"d_loss_real": 0.6 + _noise(1), "d_loss_fake": 0.6 + _noise(2), "g_loss": 0.8 + _noise(3)}

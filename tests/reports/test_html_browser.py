@@ -194,6 +194,17 @@ def test_a_spike_is_cut_off_at_first_and_shown_on_request(browser, tmp_path) -> 
     until(page, f"{top} > 1000")
 
 
+@pytest.mark.parametrize("sample", [samples.one_step, samples.never_finite, samples.two_pairs, samples.unknown])
+def test_odd_runs_are_drawn_without_a_complaint(sample, browser, tmp_path) -> None:
+    write_report([sample()], tmp_path / "odd.html")
+    opened = visit(browser, tmp_path / "odd.html")
+    assert opened.complaints == []
+    assert not opened.page.is_visible("#no-plots")
+    for button in opened.page.locator("[data-zoom=in]").all():
+        button.click()
+    assert opened.complaints == []
+
+
 def test_the_index_sorts_and_leads_to_the_pages(browser, tmp_path) -> None:
     write_report([samples.healthy(), samples.failing()], tmp_path / "index.html")
     opened = visit(browser, tmp_path / "index.html", wait="#runs")

@@ -140,6 +140,7 @@
   // --- plots -----------------------------------------------------------------------------------------
 
   if (!data.figures || !data.figures.length) return;
+  if (data.span[0] === data.span[1]) data.span = [data.span[0] - 1, data.span[1] + 1];  // a lone step has room
 
   const views = { i4: Int32Array, f4: Float32Array, f8: Float64Array };
   const unpack = ([kind, text]) => {
@@ -275,7 +276,7 @@
       xaxis: {
         ...axis, title: { text: bottom ? data.axis : "", font: { size: 12, color: ink }, standoff: 6 },
         range: [...(range || data.span)], minallowed: data.span[0], maxallowed: data.span[1], showline: true, linecolor: color("--line"), nticks: narrow.matches ? 4 : 8,
-        separatethousands: true, hoverformat: ",d",
+        separatethousands: true, exponentformat: "none", hoverformat: ",d",
         spikethickness: 1, spikedash: "solid", spikecolor: color("--muted"),
       },
       yaxis: {
@@ -540,8 +541,9 @@
 
   const fail = (fault) => {
     const notice = document.getElementById("no-plots");
-    const old = typeof DecompressionStream === "undefined";
-    notice.textContent = data.words[old ? "plots-old-browser" : "plots-no-plotly"];
+    const why = typeof DecompressionStream === "undefined" ? "plots-old-browser"
+      : typeof Plotly === "undefined" ? "plots-no-plotly" : "plots-failed";
+    notice.textContent = data.words[why];
     notice.hidden = false;
     console.error(fault);
   };
