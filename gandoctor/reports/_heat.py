@@ -129,7 +129,7 @@ def short_names(names: Sequence[str]) -> tuple[str, ...]:
     >>> short_names(["main.0.conv", "main.10.conv"]), short_names(["encoder.block", "decoder.block"])
     (('0', '10'), ('encoder', 'decoder'))
     >>> short_names(["a.very.long.name", "another.long.name"])
-    (('a.very', 'another'))
+    ('a.very', 'another')
     """
     if len(names) < 2:
         return tuple(name[-_SHORT:] for name in names)
