@@ -128,7 +128,9 @@ def one_step() -> Diagnosis:
     """A log that ended after its first line."""
     run = Run(Path("runs/one"), "one")
     for tag, value in (("loss_D", 1.3), ("loss_G", 0.7), ("grad_norm_g", np.nan)):
-        run.series[tag] = Series(tag, np.array([7]), np.array([value]), np.array([0]), Path("runs/one/log.csv"))
+        run.series[tag] = Series(
+            tag, np.array([7]), np.array([value]), np.array([0]), Path("runs/one/log.csv")
+        )
     return diagnose_run(run)
 
 

@@ -194,7 +194,9 @@ def test_a_spike_is_cut_off_at_first_and_shown_on_request(browser, tmp_path) -> 
     until(page, f"{top} > 1000")
 
 
-@pytest.mark.parametrize("sample", [samples.one_step, samples.never_finite, samples.two_pairs, samples.unknown])
+@pytest.mark.parametrize(
+    "sample", [samples.one_step, samples.never_finite, samples.two_pairs, samples.unknown]
+)
 def test_odd_runs_are_drawn_without_a_complaint(sample, browser, tmp_path) -> None:
     write_report([sample()], tmp_path / "odd.html")
     opened = visit(browser, tmp_path / "odd.html")
