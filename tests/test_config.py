@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gandoctor.config import Config, find_config, language, read_config
+from gandoctor.config import Config, find_config, read_config
 from gandoctor.errors import UserError
 
 FULL = """
@@ -129,21 +129,3 @@ def test_codes_are_chosen_by_their_beginnings(
 def test_the_command_line_changes_what_it_names() -> None:
     config = Config(select=("GD2",), lang="zh")
     assert config.changed(select=None, family="", lang="en") == Config(select=("GD2",), lang="en")
-
-
-@pytest.mark.parametrize(
-    ("set_to", "lang"),
-    [
-        ({"LANG": "zh_CN.UTF-8"}, "zh"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
-        ({"LANG": "de_DE.UTF-8", "LC_MESSAGES": "zh_TW"}, "zh"),
-        ({"LANG": "", "LC_ALL": "fr_FR"}, "en"),
-    ],
-)
-def test_auto_follows_the_locale(monkeypatch, set_to, lang) -> None:
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in set_to.items():
-        monkeypatch.setenv(name, value)
-    assert language("auto") == lang
-    assert language("en") == "en"
