@@ -134,10 +134,19 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _BY_LAYER: dict[str, Quantity] = {"gradients": "gradient", "weights": "weight", "updates": "update"}
 
 
-def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure | HeatMap, ...]:
-    """Every figure of a run, in the order of the page; each series in one of them."""
+def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure, ...]:
+    """Every series of a run as a line, in the order of the page; each in one figure."""
+    return tuple(one for one in _drawn(diagnosis, lang, maps=False) if isinstance(one, Figure))
+
+
+def plots(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure | HeatMap, ...]:
+    """Figures and heat maps of a run, in the order of the page; a layer's series is in one or the other."""
+    return _drawn(diagnosis, lang, maps=True)
+
+
+def _drawn(diagnosis: Diagnosis, lang: str, *, maps: bool) -> tuple[Figure | HeatMap, ...]:
     used: set[str] = set()
-    groups = [group for view in diagnosis.views for group in _groups(view, used, lang)]
+    groups = [group for view in diagnosis.views for group in _groups(view, used, lang, maps)]
     groups += _not_understood(diagnosis.views, used, lang)
     groups.sort(key=lambda group: group.id != "losses")  # every pair's losses first; else as they come
     count = sum(min(len(group.tracks), _LINES_EACH) for group in groups if isinstance(group, _Group))
@@ -155,7 +164,7 @@ def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure | HeatMap, .
     return tuple(made)
 
 
-def _groups(view: RunView, used: set[str], lang: str) -> Iterator[_Group | HeatMap]:
+def _groups(view: RunView, used: set[str], lang: str, by_layer: bool) -> Iterator[_Group | HeatMap]:
     yield _losses(view, used, lang)
     for name, quantities in _KINDS:
         if name == "lr":  # metrics, each kind on its own scale, come before the settings
@@ -165,7 +174,7 @@ def _groups(view: RunView, used: set[str], lang: str) -> Iterator[_Group | HeatM
                 title = say("figure-metric", lang, metric=kind)
                 mine = [tag for tag in tags if view.roles[tag].part == kind]
                 yield _Group(f"metric-{kind}", _titled(title, view), view, _take(view, mine, used))
-        maps = tuple(heat_maps(view, _BY_LAYER[name], lang)) if name in _BY_LAYER else ()
+        maps = tuple(heat_maps(view, _BY_LAYER[name], lang)) if by_layer and name in _BY_LAYER else ()
         if maps:
             used |= {tag for tag in _unused(view, quantities, used) if view.roles[tag].layer}
         tags = _unused(view, quantities, used)

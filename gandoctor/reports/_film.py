@@ -46,13 +46,13 @@ def _film(view: RunView, diagnosis: Diagnosis, lang: str) -> Film | None:
     onset = primary.finding.stretch.onset if primary is not None else None
     shown, cropped = [], False
     for frame in _chosen(stream, onset):
-        pixels = _pictures.pixels_of(frame)
+        pixels = _pictures._pixels(frame)
         if pixels is None:
             continue
         part = _part(pixels, stream)
         cropped |= part is not pixels
         caption = f"{clean(frame.file.name)} · {at_step(frame.step, view.unit.value, lang)}"
-        picture = _pictures.encoded(_pictures.sized(part, _SIDE), caption, _PNG_BYTES)
+        picture = _pictures._encoded(_pictures._sized(part, _SIDE), caption, _PNG_BYTES)
         shown.append((frame.step, picture))
     if not shown:
         return None

@@ -105,23 +105,23 @@ def _shown(
     layout: Layout | None = None
     pixels: npt.NDArray[np.uint8] | None = None
     for one, side in ((first, sides[0]), (frame, sides[1]))[first is frame :]:
-        pixels = pixels_of(one)
+        pixels = _pixels(one)
         if pixels is None:
             continue
         layout = _layout(stream, pixels)
         caption = f"{clean(one.file.name)} · {at_step(one.step, unit, lang)}"
         if layout is not None and layout.count > 1:
             caption += " · " + say("tiles", lang, rows=layout.rows, cols=layout.cols)
-        yield encoded(_framed(pixels, layout, marked if one is frame else [], side), caption)
+        yield _encoded(_framed(pixels, layout, marked if one is frame else [], side), caption)
     if layout is None or pixels is None:
         return
     cells = cut(pixels, layout)
     for a, b in [pair for pair in named if len(pair) == 2][:3]:
         if max(a, b) < len(cells):
             beside = np.concatenate([cells[a], np.full_like(cells[a][:, :2], 255), cells[b]], axis=1)
-            yield encoded(sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
+            yield _encoded(_sized(beside, 2 * _TILE), say("tile-pair", lang, first=a + 1, second=b + 1))
     if code in _SPECTRAL and min(cells.shape[1:3]) >= _TEXTURE:
-        yield encoded(_spectrum(cells), say("spectrum", lang))
+        yield _encoded(_spectrum(cells), say("spectrum", lang))
 
 
 def _spectrum(cells: npt.NDArray[np.uint8]) -> Image.Image:
@@ -131,7 +131,7 @@ def _spectrum(cells: npt.NDArray[np.uint8]) -> Image.Image:
     power = np.log(np.fft.fftshift(features._spectrum(cells)) + 1e-12)
     low, high = np.quantile(power, (0.05, 0.999))
     shade = np.clip((power - low) / max(high - low, 1e-9), 0, 1)
-    picture = sized(np.repeat((255 * shade).astype(np.uint8)[:, :, None], 3, axis=2), SIDE // 2)
+    picture = _sized(np.repeat((255 * shade).astype(np.uint8)[:, :, None], 3, axis=2), SIDE // 2)
     draw = ImageDraw.Draw(picture)
     rows, cols = power.shape
     for row, col in product((0, 1, 2, 3), repeat=2):
@@ -147,7 +147,7 @@ def _layout(stream: Stream, pixels: npt.NDArray[np.uint8]) -> Layout | None:
     return stream.opened.layouts.get((stream.name, (pixels.shape[0], pixels.shape[1])))
 
 
-def pixels_of(frame: Frame) -> npt.NDArray[np.uint8] | None:
+def _pixels(frame: Frame) -> npt.NDArray[np.uint8] | None:
     """A frame as uint8 (h, w, 3); points as a drawing of them."""
     try:
         if not is_batch(frame.pictures[0]):
@@ -188,7 +188,7 @@ def _framed(
     """A frame at its size in the page, the marked tiles in a frame of their own."""
     from PIL import ImageDraw
 
-    picture = sized(pixels, side)
+    picture = _sized(pixels, side)
     if layout is not None and marked:
         draw = ImageDraw.Draw(picture)
         x, y = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
@@ -201,7 +201,7 @@ def _framed(
     return picture
 
 
-def sized(pixels: npt.NDArray[np.uint8], side: int) -> Image.Image:
+def _sized(pixels: npt.NDArray[np.uint8], side: int) -> Image.Image:
     """At most `side` pixels long; a small one grows by a whole factor, so that its pixels stay sharp."""
     from PIL import Image
 
@@ -216,7 +216,7 @@ def sized(pixels: npt.NDArray[np.uint8], side: int) -> Image.Image:
     )
 
 
-def encoded(picture: Image.Image, caption: str, most: int = _PNG_BYTES) -> Shown:
+def _encoded(picture: Image.Image, caption: str, most: int = _PNG_BYTES) -> Shown:
     """A picture for the page: a PNG of at most `most` bytes, else a JPEG."""
     kinds: tuple[tuple[str, dict[str, Any]], ...] = (("PNG", {"optimize": True}), ("JPEG", {"quality": 85}))
     for kind, options in kinds:

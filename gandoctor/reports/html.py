@@ -155,13 +155,13 @@ def _run_page(
     command: Sequence[str] = (),
 ) -> str:
     """The page of one run. plotly: where plotly.js comes from, and the way up to the index."""
-    from gandoctor.reports._figures import figures
+    from gandoctor.reports._figures import plots
     from gandoctor.reports._film import films
     from gandoctor.reports._pictures import proofs
 
     lang = report.language
     run = _shown(report.runs[0])
-    drawn = () if "none" in plotly else figures(diagnosis, lang)
+    drawn = () if "none" in plotly else plots(diagnosis, lang)
     if not drawn:  # nothing that plotly.js would draw
         plotly = {name: value for name, value in plotly.items() if name not in ("gzip", "src")}
     onset = run.primary.onset_step if run.primary else None
@@ -178,7 +178,7 @@ def _run_page(
         "run.html",
         report,
         run=run,
-        figures=_cleaned(_figure_rows(drawn, run.unit, lang)),
+        figures=_cleaned(_figure_rows(drawn, lang, run.unit)),
         films=_cleaned([_film_rows(film, onset) for film in films(diagnosis, lang)]),
         data=_json(data),
         graph=_graph.graph(run),
@@ -335,8 +335,10 @@ def _cleaned(value: Any) -> Any:
 # --- data for the plots ----------------------------------------------------------------------------------
 
 
-def _figure_rows(drawn: Sequence[Figure | HeatMap], unit: str, lang: str) -> list[dict[str, Any]]:
-    """What the page says about each figure."""
+def _figure_rows(
+    drawn: Sequence[Figure | HeatMap], lang: str, unit: str = "iteration"
+) -> list[dict[str, Any]]:
+    """What the page says about each figure. unit: of the steps, for those who do not see them."""
     from gandoctor.reports._heat import HeatMap
 
     return [
@@ -367,6 +369,7 @@ def _lines_rows(figure: Figure, unit: str, lang: str) -> dict[str, Any]:
         "log": figure.positive,
         "empty": figure.empty,
         "heat": 0,
+        "names": [line.name for line in figure.lines],
         "lines": [
             {"name": line.name, "tone": line.tone, "dash": line.dash, "hidden": line.hidden}
             for line in figure.lines
@@ -402,6 +405,7 @@ def _map_rows(figure: HeatMap, lang: str) -> dict[str, Any]:
         "log": False,
         "empty": False,
         "heat": len(figure.names),
+        "names": list(figure.names),
         "start": figure.start,
         "ends": _ends(figure),
         "lines": [],
@@ -437,7 +441,7 @@ def _figure_data(figure: Figure | HeatMap) -> dict[str, Any]:
         "id": figure.id,
         "pair": clean(figure.pair),
         "lines": [_line_data(line) for line in figure.lines],
-        "levels": [{"value": one.value, "network": one.network} for one in figure.levels],
+        "levels": [{"value": one.value, "network": one.network, "text": one.text} for one in figure.levels],
         "log": figure.log,
         "focus": figure.focus,
         "empty": figure.empty,

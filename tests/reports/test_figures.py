@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gandoctor.interpret.by_layer import ByLayer
-from gandoctor.reports._figures import figures, spark, thin
+from gandoctor.reports._figures import figures, plots, spark, thin
 from gandoctor.reports._graph import HEIGHT, WIDTH, fold, graph
 from gandoctor.reports._heat import HeatMap, _binned
 from gandoctor.reports.rows import run_rows
@@ -14,7 +14,7 @@ from tests.reports import samples
 
 
 def by_id(diagnosis) -> dict:
-    return {figure.id: figure for figure in figures(diagnosis)}
+    return {figure.id: figure for figure in plots(diagnosis)}
 
 
 def test_short_series_are_drawn_whole() -> None:
@@ -115,6 +115,8 @@ def test_what_is_known_by_layer_is_a_heat_map_with_bounded_rows() -> None:
     assert one.names[0].endswith("layer0")
     assert one.names[-1].endswith("layer79")
     assert one.values.shape == (60, len(one.edges) - 1)
+    lines = {figure.id: figure for figure in figures(samples.layers(80))}
+    assert len(lines["gradients"].lines) == 10
 
 
 def test_a_column_of_a_heat_map_shows_what_lies_furthest_from_the_layers_median() -> None:

@@ -346,7 +346,9 @@
     }
     range = to;
     const slider = document.getElementById("step");
-    [slider.min, slider.max] = (range || data.span).map(Math.round);
+    if (slider) [slider.min, slider.max] = (range || data.span).map(Math.round);
+    const reset = document.getElementById("reset");
+    if (to) reset.hidden = false;
     for (const button of all('#reset, [data-zoom="out"], [data-zoom="earlier"], [data-zoom="later"]')) button.disabled = !to;
     if (zoomed) {
       const [a, b] = (range || data.span).map((step) => Math.round(step).toLocaleString("en"));
@@ -368,6 +370,28 @@
       const room = Math.max((end - selected.onset) * 0.25, (data.span[1] - data.span[0]) * 0.02);
       return [selected.onset - room, end + room];
     },
+  };
+
+  // A page may leave the legends to us.
+  const entries = (figure) => {
+    const box = node(figure).querySelector(".legend");
+    if (figure.heat || box.children.length) return;
+    const entry = (kind, tone, dash, text) => {
+      const made = document.createElement(kind);
+      const sign = document.createElement("span");
+      const dashes = dash === "solid" ? "" : ` stroke-dasharray="${dash.replaceAll("px", "")}"`;
+      sign.innerHTML = `<svg viewBox="0 0 22 10" aria-hidden="true"><path d="M0 5H22" fill="none" `
+        + `stroke="var(${tone})" stroke-width="2"${dashes}/></svg>`;
+      made.append(sign, text);
+      box.append(made);
+      return made;
+    };
+    for (const line of figure.lines) {
+      const button = entry("button", line.color, line.dash, line.name);
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(!line.hidden));
+    }
+    for (const level of figure.levels) entry("span", tones[level.network], "8px,4px", level.text).className = "level";
   };
 
   const legend = (figure) => all(".legend button", node(figure)).forEach((button, at) => {
@@ -423,7 +447,7 @@
       return stand(first + (x / wide) * (last - first), over);
     };
     // The same by keyboard or by touch, with the losses there in words.
-    slider.addEventListener("input", () => {
+    slider?.addEventListener("input", () => {
       const step = Number(slider.value);
       stand(step, null);
       const told = data.figures[0].heat ? [] : data.figures[0].lines.filter((line) => !line.hidden).map((line) => {
@@ -434,7 +458,7 @@
       const here = all(".lane.here .lane-name code").map((one) => one.textContent);
       slider.setAttribute("aria-valuetext", [`${data.axis} ${step.toLocaleString("en")}`, ...told, ...here].join(", "));
     });
-    slider.addEventListener("blur", leave);
+    slider?.addEventListener("blur", leave);
     plots.addEventListener("mousemove", (event) => {
       cancelAnimationFrame(frame);
       frame = requestAnimationFrame(() => move(event));
@@ -486,6 +510,7 @@
 
   const bind = () => {
     for (const figure of data.figures) {
+      entries(figure);
       legend(figure);
       toggle(figure, "[data-log]", "log");
       toggle(figure, "[data-full]", "full");
