@@ -99,7 +99,9 @@ def main() -> None:
 
 # --- options ---------------------------------------------------------------------------------------------
 
-_LANG = click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of texts [en].")
+_LANG = click.option(
+    "--lang", type=click.Choice(["en", "zh", "auto"]), help="Language of texts; auto: your locale's [en]."
+)
 _RULES = click.option(
     "--rules", "rule_folders", multiple=True, type=click.Path(file_okay=False, exists=True),
     help="A folder of your own rules.",
@@ -165,9 +167,20 @@ def _checking(command: F) -> F:
 @_FORMAT
 @click.option("-o", "--output", type=click.Path(), help="Where the report goes [gandoctor-report.html].")
 @click.option("--no-report", is_flag=True, help="Print the summary only.")
+@click.option(
+    "--plotlyjs",
+    type=click.Choice(["inline", "cdn", "none"]),
+    default="inline",
+    show_default=True,
+    help="Where the report's plots come from: the page itself, a server, or no plots.",
+)
+@click.option(
+    "--single-file", is_flag=True, help="Up to 20 runs in one HTML file, without a folder beside it."
+)
 @_JOBS
 def diagnose(
-    paths: Sequence[str], formats: Sequence[str], output: str | None, no_report: bool, jobs: int, **options: Any
+    paths: Sequence[str], formats: Sequence[str], output: str | None, no_report: bool, plotlyjs: str,
+    single_file: bool, jobs: int, **options: Any,
 ) -> int:  # fmt: skip
     """Say what went wrong in the runs at PATHS; write a report.
 
@@ -176,6 +189,7 @@ def diagnose(
     --format replaces both. Exits 0 if at least one file was read, else 2.
     """
     wanted = _wanted(formats, output)
+    html = {"plotlyjs": plotlyjs, "single_file": single_file, "command": _given(options)}
     with _empty_object_on_error(wanted):
         config = _config(**options)
         diagnoses, faults = _diagnose(paths, config, jobs, options["roles"])
@@ -183,9 +197,9 @@ def diagnose(
         if not read and not faults:
             faults.append(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS))
         if wanted:
-            _write(diagnoses, wanted, config)
+            _write(diagnoses, wanted, config, html)
         elif diagnoses:
-            report = None if no_report else _report(diagnoses, output, config)
+            report = None if no_report else _report(diagnoses, output, config, html)
             _summary(diagnoses, config, report)
     for fault in faults:
         _say(str(fault))
@@ -230,7 +244,7 @@ def check(
         try:
             for diagnosis, why, (_, lacking) in zip(diagnoses, failed, judged, strict=True):
                 click.echo(_check_line(diagnosis, why, lacking, options), err=machine)
-            _write(diagnoses, wanted, config)
+            _write(diagnoses, wanted, config, {"command": _given(options)})
         except BrokenPipeError:  # what is left of the check is its exit code
             _discard_output()
     for fault in faults:
@@ -365,6 +379,7 @@ def roles(paths: Sequence[str], **options: Any) -> int:
 @_RULES
 def explain(code: str, lang: str | None, rule_folders: Sequence[str]) -> int:
     """Explain a symptom: causes, limits, remedies."""
+    from gandoctor.config import language
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports.explain import explain as text_of
     from gandoctor.reports.explain import find_code
@@ -372,7 +387,7 @@ def explain(code: str, lang: str | None, rule_folders: Sequence[str]) -> int:
 
     known = load_rules(*map(Path, rule_folders))
     found = find_code(code, known)
-    click.echo(text_of(found, known, limits(found), lang or "en"), nl=False)
+    click.echo(text_of(found, known, limits(found), language(lang or "en")), nl=False)
     return OK
 
 
@@ -382,10 +397,11 @@ def explain(code: str, lang: str | None, rule_folders: Sequence[str]) -> int:
 @_RULES
 def rules(facts: bool, lang: str | None, rule_folders: Sequence[str]) -> int:
     """List the symptoms that are known, with their remedies."""
+    from gandoctor.config import language
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports.explain import list_facts, list_rules
 
-    lang = lang or "en"
+    lang = language(lang or "en")
     text = list_facts(lang) if facts else list_rules(load_rules(*map(Path, rule_folders)), lang)
     click.echo(text.rstrip("\n"))
     return OK
@@ -895,9 +911,10 @@ def _config(
 ) -> Config:  # fmt: skip
     """The configuration found near the working directory, with the command line on top."""
     from gandoctor.api import check_config
-    from gandoctor.config import find_config, read_config
+    from gandoctor.config import find_config, language, read_config
 
     found = read_config(Path(config)) if config else find_config(Path.cwd())
+    lang = language(lang or found.lang)
     made = found.changed(
         roles={**found.roles, **_roles(roles)}, family=family, lang=lang, features=features,
         select=tuple(code.upper() for code in select), ignore=tuple(code.upper() for code in ignore),
@@ -1036,26 +1053,26 @@ def _empty_object_on_error(wanted: Wanted) -> Iterator[None]:
         raise
 
 
-def _write(diagnoses: Sequence[Diagnosis], wanted: Wanted, config: Config) -> None:
+def _write(diagnoses: Sequence[Diagnosis], wanted: Wanted, config: Config, html: dict[str, Any]) -> None:
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports import write_report
 
     for name, file in wanted:
-        write_report(diagnoses, file, format=name, lang=config.lang, rules=load_rules(*config.rules))
+        write_report(diagnoses, file, format=name, lang=config.lang, rules=load_rules(*config.rules), **html)
 
 
-def _report(diagnoses: Sequence[Diagnosis], output: str | None, config: Config) -> Path:
+def _report(diagnoses: Sequence[Diagnosis], output: str | None, config: Config, html: dict[str, Any]) -> Path:
     """Write the report, as HTML unless the file's name says otherwise; a folder gets an index.html."""
     from gandoctor.judge.rules import load_rules
     from gandoctor.reports import formats, write_report
 
-    several = len(diagnoses) > 1
+    several = len(diagnoses) > 1 and not html["single_file"]
     path = Path(output or ("gandoctor-report/index.html" if several else "gandoctor-report.html"))
     if path.is_dir() or str(output or "").endswith("/"):
         path = path / "index.html"
     suffixes = tuple(suffix for one in formats().values() for suffix in one.SUFFIXES)
     format = "" if path.name.lower().endswith(suffixes) else "html"
-    write_report(diagnoses, path, format=format, lang=config.lang, rules=load_rules(*config.rules))
+    write_report(diagnoses, path, format=format, lang=config.lang, rules=load_rules(*config.rules), **html)
     return path
 
 
@@ -1084,7 +1101,14 @@ def _check_line(diagnosis: Diagnosis, why: str, missing: Sequence[str], options:
     told = f" {primary.finding.code} since {primary.finding.stretch.onset}" if primary else ""
     told += f", not logged: {', '.join(missing)}" if missing else ""
     word = "FAIL" if why else diagnosis.verdict.upper() if diagnosis.verdict == "unknown" else "ok"
-    command = ["gandoctor", "diagnose", str(diagnosis.run.path)]
+    command = ["gandoctor", "diagnose", str(diagnosis.run.path), *_given(options)]
+    line = f"{word:7} {diagnosis.run.name}: {diagnosis.verdict}{told}  # {shlex.join(command)}"
+    return clean(line)
+
+
+def _given(options: dict[str, Any]) -> list[str]:
+    """The options that decide what is found, as they were given."""
+    command: list[str] = []
     for name, option in (("roles", "--map"), ("family", "--loss-family"), ("select", "--select"),
                          ("ignore", "--ignore"), ("config", "--config"), ("rule_folders", "--rules"),
                          ("features", "--features")):  # fmt: skip
@@ -1092,8 +1116,7 @@ def _check_line(diagnosis: Diagnosis, why: str, missing: Sequence[str], options:
         command += [
             part for value in ([given] if isinstance(given, str) else given) for part in (option, value)
         ]
-    line = f"{word:7} {diagnosis.run.name}: {diagnosis.verdict}{told}  # {shlex.join(command)}"
-    return clean(line)
+    return command
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 import math
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -101,6 +103,20 @@ class Config:
         yield self
         for one in self.per_path:
             yield one.onto(replace(self, per_path=()))
+
+
+def language(asked: str) -> str:
+    """The language of texts: as asked, or for "auto" Chinese where the locale is, else English.
+
+    Of the locale, the first that is set of LC_ALL, LC_MESSAGES and LANG decides, as POSIX has it; where none
+    is, the system's own.
+    """
+    if asked != "auto":
+        return asked
+    said = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), None)
+    if said is None:
+        said = locale.getlocale()[0] or ""
+    return "zh" if said.lower().startswith(("zh", "chinese")) else "en"
 
 
 def find_config(start: Path) -> Config:

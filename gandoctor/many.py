@@ -14,12 +14,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from itertools import product
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from gandoctor.config import Config
 from gandoctor.errors import UserError
+from gandoctor.interpret.by_layer import Quantity
 from gandoctor.interpret.layers import Layers
 from gandoctor.interpret.view import RunView, Track
 from gandoctor.judge.diagnose import diagnose_run, fitting
@@ -182,6 +185,8 @@ def _thin_view(view: RunView, run: Run, points: int) -> RunView:
     strays = tuple(_thin_track(track, points) for track in game.strays)
     made = {tag: _thin_series(view.series[tag], points) for tag in view.series if tag not in run.series}
     mine = {tag: run.series[tag] for tag in view.series if tag in run.series}
+    for network, quantity in product("GD", get_args(Quantity)):
+        view.by_layer(network, quantity)  # kept by the view: what it is made of is not
     small = replace(view, run=run, series={**mine, **made}, layers=Layers(Run(run.path, run.name)), _cache={})
     vars(small)["game"] = replace(game, d=d, g=g, real=real, fake=fake, strays=strays)
     return small

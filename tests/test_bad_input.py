@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 import gandoctor
 from gandoctor import cli
 from gandoctor.run import LogProblem, Run
+from tests.limits import finishes
 from tests.readers import wandb_file
 from tests.readers.logs import falling, rows_of, write_csv, write_events, write_gan
 from tests.readers.mangle import mangled
@@ -274,7 +274,6 @@ def test_a_tail_of_nul_bytes_is_told_and_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("filler", ["x", "7", "[", "{", ",", '"', " ", "1,", "\0"])
 def test_many_megabytes_in_one_line(tmp_path: Path, filler: str) -> None:
-    begin = time.process_time()
     for make in (table, text, json_lines):
         path = make(tmp_path)
         with path.open("a") as file:
@@ -282,10 +281,10 @@ def test_many_megabytes_in_one_line(tmp_path: Path, filler: str) -> None:
                 file.truncate(50_000_000)  # sparse
             else:
                 file.write(filler * (16_000_000 // len(filler)))
-        [run] = check(tmp_path)
+        with finishes():
+            [run] = check(tmp_path)
         assert len(run.series["loss_D"]) >= POINTS
         path.unlink()
-    assert time.process_time() - begin < 60
 
 
 def test_the_length_a_record_claims_is_not_believed(tmp_path: Path) -> None:

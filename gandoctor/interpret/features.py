@@ -307,7 +307,7 @@ def _lattice(tiles: Tiles) -> tuple[float, float]:
     natural spectra fall smoothly through these frequencies.
     """
     _, height, width, _ = tiles.shape
-    power = _spectrum(tiles)
+    power = spectrum(tiles)
     lines = {
         (a * height // stride, b * width // stride)
         for stride in (2, 4)
@@ -338,7 +338,7 @@ def _around(at: int, reach: int, size: int) -> npt.NDArray[np.intp]:
     return cast("npt.NDArray[np.intp]", np.arange(at - reach, at + reach + 1) % size)
 
 
-def _spectrum(tiles: Tiles) -> Matrix:
+def spectrum(tiles: Tiles) -> Matrix:
     """Mean power spectrum of the tiles, each without its mean, under a Hann window, float64 (h, w)."""
     _, height, width, _ = tiles.shape
     pixels = tiles.astype(np.float32) / 255

@@ -125,6 +125,7 @@ class RunView:
     _cache: dict[Signal, Track] = field(default_factory=dict)
     _blocks: dict[tuple[int, int], tuple[Track, Track]] = field(default_factory=dict)
     _opened: OpenedGrids = field(default_factory=OpenedGrids)
+    _by_layer: dict[tuple[str, Quantity], ByLayer | None] = field(default_factory=dict)
 
     # -- signals ------------------------------------------------------------------------------
 
@@ -322,7 +323,10 @@ class RunView:
         """A quantity of "G" or "D" layer by layer over the run, from logged norms, else histograms, else
         checkpoints: "gradient", "weight" or "update" (step / weight). None where fewer than two layers are known.
         """
-        return by_layer(self, network, quantity)
+        key = network, quantity
+        if key not in self._by_layer:
+            self._by_layer[key] = by_layer(self, network, quantity)
+        return self._by_layer[key]
 
     def extent(self, steps: Steps) -> tuple[int, int]:
         """First and last step between which the steps of a series are early or late: the run's, or their own
@@ -415,7 +419,7 @@ class RunView:
         """The same pair as it stood at a step."""
         cut = {tag: one.take(one.steps <= step) for tag, one in self.series.items()}
         layers = self.layers.until(step)
-        return replace(self, series=cut, layers=layers, horizon=step, _cache={}, _blocks={})
+        return replace(self, series=cut, layers=layers, horizon=step, _cache={}, _blocks={}, _by_layer={})
 
     def window(self, stretch: Stretch) -> tuple[int, int]:
         """First and last step of a stretch; to the run's last step where it has no end."""

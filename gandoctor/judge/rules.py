@@ -263,8 +263,8 @@ def render(finding: Finding, rule: Rule, lang: str = "en", unit: str = "iteratio
     words = UNITS.get(unit, UNITS["iteration"])
     subject = {name: getattr(finding.subject, name) for name in ("network", "layer", "tag", "file")}
     fields = {
-        "onset": finding.stretch.onset,
-        "end": finding.stretch.end,
+        "onset": f"{finding.stretch.onset:,}",
+        "end": None if finding.stretch.end is None else f"{finding.stretch.end:,}",
         "unit": words["zh" if lang == "zh" else "en"],
         **{name: text for name, text in subject.items() if text},
         **finding.params,
@@ -282,7 +282,19 @@ def _is_there(value: Param | None) -> bool:
     return value not in (None, "") and not (isinstance(value, float) and not math.isfinite(value))
 
 
+class _Number(float):
+    """A number that no format rounds to 0 unless it is 0: two significant digits stand instead."""
+
+    def __format__(self, spec: str) -> str:
+        text = super().__format__(spec)
+        if not self or spec[-1:] not in ("f", "%") or re.search("[1-9]", text):
+            return text
+        sign = "+" if "+" in spec else ""
+        return f"{100 * self:{sign}.2g}%" if spec.endswith("%") else f"{float(self):{sign}.2g}"
+
+
 def _filled(template: str, fields: Mapping[str, Any]) -> str | None:
+    fields = {name: _Number(one) if isinstance(one, float) else one for name, one in fields.items()}
     try:
         return template.format_map(fields)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError):  # absent, or of another kind

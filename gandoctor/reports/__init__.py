@@ -6,6 +6,7 @@ A module is an output if it has
     SUFFIXES = (".json",)              # of files that are written in this format; may be empty
     def write(diagnoses, out, *, lang="en", rules=None): ...        # to an open text stream
     def write_files(diagnoses, path, *, lang="en", rules=None): ... # only where one stream is not enough
+    OPTIONS = ("name",)                # further keywords of both, if there are any
 
 `rules` are the texts by code, from `judge.rules.load_rules`; None means the package's own. Such a module
 imports what is heavy inside its functions, so that the table of formats costs little; modules whose name
@@ -20,7 +21,7 @@ import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 if TYPE_CHECKING:
     from gandoctor.judge.diagnosis import Diagnosis
@@ -40,6 +41,7 @@ class Reporter(Protocol):
         *,
         lang: str = "en",
         rules: Mapping[str, Rule] | None = None,
+        **options: Any,
     ) -> None:
         """Write every diagnosis to an open stream."""
 
@@ -80,29 +82,33 @@ def write_report(
     format: str = "",
     lang: str = "en",
     rules: Mapping[str, Rule] | None = None,
+    **options: Any,
 ) -> None:
     """Write a report to a file, whose folders are made, or to standard output where `path` is None.
 
-    format: a name of `formats()`; "" goes by the path's suffix. lang: "en" or "zh".
+    format: a name of `formats()`; "" goes by the path's suffix. lang: "en" or "zh". options: go to the output
+    that has them among its `OPTIONS`, as "plotlyjs" of HTML; others do not need them.
     Raises UserError if the format is unknown or the file cannot be written.
     """
     from gandoctor.errors import UserError
 
     path = None if path is None else Path(path)
     which = reporter(format, path)
+    known = getattr(which, "OPTIONS", ())
+    options = {name: value for name, value in options.items() if name in known}
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # machines read it, on every system
-        which.write(diagnoses, sys.stdout, lang=lang, rules=rules)
+        which.write(diagnoses, sys.stdout, lang=lang, rules=rules, **options)
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_files = getattr(which, "write_files", None)
         if write_files is not None:
-            write_files(diagnoses, path, lang=lang, rules=rules)
+            write_files(diagnoses, path, lang=lang, rules=rules, **options)
         else:
             with path.open("w", encoding="utf-8", newline="\n") as out:
-                which.write(diagnoses, out, lang=lang, rules=rules)
+                which.write(diagnoses, out, lang=lang, rules=rules, **options)
     except OSError as fault:
         raise UserError(
             f"the report cannot be written: {fault.strerror or fault}", where=str(path)

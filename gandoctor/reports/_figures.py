@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gandoctor.interpret.view import Track
+from gandoctor.reports._heat import HeatMap, heat_maps
 from gandoctor.reports.texts import number, say
 from gandoctor.run import Steps, Values
 
 if TYPE_CHECKING:
+    from gandoctor.interpret.by_layer import Quantity
     from gandoctor.interpret.roles import Role
     from gandoctor.interpret.view import RunView
     from gandoctor.judge.diagnosis import Diagnosis
@@ -128,16 +130,33 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
+# Groups beside which a heat map stands if the quantity is known by layer; its layers are no lines then.
+_BY_LAYER: dict[str, Quantity] = {"gradients": "gradient", "weights": "weight", "updates": "update"}
+
+
 def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure, ...]:
-    """Every figure of a run, in the order of the page; each series in one of them."""
+    """Every series of a run as a line, in the order of the page; each in one figure."""
+    return tuple(one for one in _drawn(diagnosis, lang, maps=False) if isinstance(one, Figure))
+
+
+def plots(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure | HeatMap, ...]:
+    """Figures and heat maps of a run, in the order of the page; a layer's series is in one or the other."""
+    return _drawn(diagnosis, lang, maps=True)
+
+
+def _drawn(diagnosis: Diagnosis, lang: str, *, maps: bool) -> tuple[Figure | HeatMap, ...]:
     used: set[str] = set()
-    groups = [group for view in diagnosis.views for group in _groups(view, used, lang)]
+    groups = [group for view in diagnosis.views for group in _groups(view, used, lang, maps)]
     groups += _not_understood(diagnosis.views, used, lang)
     groups.sort(key=lambda group: group.id != "losses")  # every pair's losses first; else as they come
-    count = sum(min(len(group.tracks), _LINES_EACH) for group in groups)
+    count = sum(min(len(group.tracks), _LINES_EACH) for group in groups if isinstance(group, _Group))
     points = POINTS if count <= LINES // 2 else POINTS // 2
-    left, made = LINES, []
+    left = LINES
+    made: list[Figure | HeatMap] = []
     for group in groups:
+        if isinstance(group, HeatMap):
+            made.append(group)
+            continue
         figure = _figure(group, points, min(left, _LINES_EACH))
         if figure.lines:
             made.append(figure)
@@ -145,7 +164,7 @@ def figures(diagnosis: Diagnosis, lang: str = "en") -> tuple[Figure, ...]:
     return tuple(made)
 
 
-def _groups(view: RunView, used: set[str], lang: str) -> Iterator[_Group]:
+def _groups(view: RunView, used: set[str], lang: str, by_layer: bool) -> Iterator[_Group | HeatMap]:
     yield _losses(view, used, lang)
     for name, quantities in _KINDS:
         if name == "lr":  # metrics, each kind on its own scale, come before the settings
@@ -155,10 +174,14 @@ def _groups(view: RunView, used: set[str], lang: str) -> Iterator[_Group]:
                 title = say("figure-metric", lang, metric=kind)
                 mine = [tag for tag in tags if view.roles[tag].part == kind]
                 yield _Group(f"metric-{kind}", _titled(title, view), view, _take(view, mine, used))
+        maps = tuple(heat_maps(view, _BY_LAYER[name], lang)) if by_layer and name in _BY_LAYER else ()
+        if maps:
+            used |= {tag for tag in _unused(view, quantities, used) if view.roles[tag].layer}
         tags = _unused(view, quantities, used)
         tags.sort(key=lambda tag: (bool(view.roles[tag].layer), view.roles[tag].network))
         title = _titled(say(f"figure-{name}", lang), view)
         yield _Group(name, title, view, _take(view, tags, used))
+        yield from maps
 
 
 def _losses(view: RunView, used: set[str], lang: str) -> _Group:
@@ -327,3 +350,29 @@ def thin(steps: Steps, values: Values, most: int) -> tuple[Steps, Values]:
     keep = np.unique(np.concatenate([[0], at_low, at_high, [len(values) - 1]]))
     keep = keep[keep < len(values)]  # a row that is nothing but padding
     return steps[keep], clean[keep]
+
+
+# --- a picture of a run for a row of the index -----------------------------------------------------------
+
+SPARK_WIDTH, SPARK_HEIGHT = 120, 28
+_SPARK_POINTS = 40
+
+
+def spark(view: RunView) -> tuple[tuple[str, str], ...]:
+    """The losses of a pair as a picture of a word's size: for D and for G an SVG path, on one scale.
+
+    What one block in forty exceeds is cut off, so that a lone spike leaves the rest to be seen.
+    """
+    tracks = [(network, view.blocks(track, _SPARK_POINTS)) for network, track in
+              (("D", view.game.d), ("G", view.game.g)) if len(track) > 1]  # fmt: skip
+    if not tracks:
+        return ()
+    first, last = view.span
+    values = np.concatenate([track.values for _, track in tracks])
+    low, high = (float(one) for one in np.quantile(values, (0.025, 0.975)))
+    made = []
+    for network, track in tracks:
+        x = (track.steps - first) / max(last - first, 1) * SPARK_WIDTH
+        y = (1 - np.clip((track.values - low) / ((high - low) or 1.0), 0, 1)) * (SPARK_HEIGHT - 4) + 2
+        made.append((network, "M" + "L".join(f"{a:.0f} {b:.1f}" for a, b in zip(x, y, strict=True))))
+    return tuple(made)

@@ -138,7 +138,7 @@ def onset_line(run: contract.Run, lang: str) -> str:
     first, last = finding.onset_interval
     line = at_step(one.onset_step, run.unit, lang)
     if last > first:
-        line += f" ({say('between', lang, first=f'{first:,}', last=f'{last:,}')})"
+        line += say("bracketed", lang, text=say("between", lang, first=f"{first:,}", last=f"{last:,}"))
     share = say("of-run", lang, percent=f"{one.onset_fraction:.0%}")
     sure = say("confidence", lang, value=f"{one.confidence:.2f}", source=say(one.confidence_source, lang))
     return f"{texts.clauses([line, share], lang)} · {sure}"

@@ -5,13 +5,18 @@ Those of symptoms and remedies stand in `rules/`.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gandoctor.judge.rules import UNITS, Text
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 SYMBOLS = {"failing": "✗", "warning": "!", "healthy": "✓", "unknown": "?"}
 
@@ -77,13 +82,57 @@ def unit_word(unit: str, lang: str) -> str:
     return UNITS.get(unit, UNITS["iteration"])["zh" if lang == "zh" else "en"].strip()
 
 
+def time_of_day(at: datetime, lang: str) -> str:
+    """A date and time in UTC: `2021-03-04 12:33 UTC` or `2021 年 3 月 4 日 12:33 UTC`."""
+    date = f"{at.year} 年 {at.month} 月 {at.day} 日" if lang == "zh" else f"{at:%Y-%m-%d}"
+    return f"{date} {at:%H:%M} UTC"
+
+
 def reason(slug: str, detail: str, lang: str) -> str:
     """Why a symptom could not be examined, as a sentence; the slug itself where it has none."""
     known = all_texts()
     if slug not in known.reasons:
         return ": ".join(filter(None, (slug.replace("-", " "), detail)))
     signal = known.signals[detail].what.pick(lang) if detail in known.signals else detail
+    if lang == "zh" and signal[:1].isascii() and signal[:1].isalnum():
+        signal = f" {signal}"  # Chinese and Latin letters do not touch
     return known.reasons[slug].pick(lang).format(signal=signal, detail=detail)
+
+
+def statistic(text: str, lang: str) -> str:
+    """A statistic's name or a threshold's unit, which the code and the rules have in English."""
+    return _translated(text, "names") if lang == "zh" else text
+
+
+def source(text: str, lang: str) -> str:
+    """Where a threshold comes from."""
+    return _translated(text, "sources") if lang == "zh" else text
+
+
+def _translated(text: str, table: str) -> str:
+    """The Chinese of an English text of `statistics.toml`; the text itself where it has none."""
+    exact, patterns = _statistics()[table]
+    if text in exact:
+        return exact[text]
+    for pattern, chinese in patterns:
+        if found := pattern.fullmatch(text):
+            return chinese.format(*found.groups())
+    return text
+
+
+@lru_cache(maxsize=1)
+def _statistics() -> dict[str, tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]]:
+    """For each table of the file: exact texts, and those with blanks ("{}") as patterns."""
+    data = tomllib.loads((Path(__file__).parent / "statistics.toml").read_text(encoding="utf-8"))
+    made = {}
+    for name, table in data.items():
+        blanks = [
+            (re.compile("(.+?)".join(map(re.escape, english.split("{}")))), chinese)
+            for english, chinese in table.items()
+            if "{}" in english
+        ]
+        made[name] = ({english: chinese for english, chinese in table.items() if "{}" not in english}, blanks)
+    return made
 
 
 def verdict_line(verdict: str, examined: tuple[str, ...], lang: str) -> str:

@@ -48,13 +48,14 @@ def train_many(
 
     Raises ValueError if the runs differ in a setting that shapes the program.
     """
-    torch.set_flush_denormal(True)  # dying gradients would otherwise slow the loop 10-fold
     game = set_up(configs)
     fault = FAULTS[configs[0].fault] if configs[0].fault else None
     if fault and fault.wrap:
         game = fault.wrap(game)
     started = time.perf_counter()
     with ExitStack() as files:
+        files.callback(torch.set_flush_denormal, _flushes_denormals())
+        torch.set_flush_denormal(True)  # dying gradients would otherwise slow the loop 10-fold
         writers = []
         for config, folder in zip(configs, folders, strict=True):
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,6 +72,10 @@ def train_many(
     for truth, folder in zip(truths, folders, strict=True):
         truth.write(folder)
     return truths
+
+
+def _flushes_denormals() -> bool:
+    return bool(torch.tensor(1e-300, dtype=torch.float64) * 1e-10 == 0)
 
 
 def _play(

@@ -138,6 +138,7 @@ def test_every_signal_that_it_writes_is_examined(run: tuple[Toy, RunView, gandoc
         "loss-scale",
         "g-weight-histograms",
         "d-weight-histograms",
+        "probe",
     }
     for name, signal in known.items():
         assert view.has(signal) == (name not in elsewhere), name

@@ -8,7 +8,6 @@ import os
 import pickle
 import struct
 import sys
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from gandoctor.contents.checkpoint import Inert, Tensor, Unreadable, open_checkp
 from gandoctor.contents.tensors import tensor_stats
 from tests.contents.hostile import TARGETS, WRAPPED, calls, text, torch_zip, write_sparse
 from tests.contents.trees import tensors_of
+from tests.limits import finishes
 
 FORMATS = pytest.mark.parametrize("format", ["torch", "torch-legacy", "pickle"])
 _events: list[str] = []
@@ -57,17 +57,16 @@ def nothing_runs() -> Iterator[None]:
 
 
 @contextmanager
-def cheap(megabytes: float = 24, seconds: float = 10) -> Iterator[None]:
-    """In here little memory and time are taken (time is generous: the machine may be busy)."""
+def cheap(megabytes: float = 24) -> Iterator[None]:
+    """In here little memory is taken, and the work ends."""
     tracemalloc.start()
-    start = time.perf_counter()
     try:
-        yield
+        with finishes():
+            yield
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < megabytes * 1e6, f"{peak / 1e6:.0f} MB"
-    assert time.perf_counter() - start < seconds
 
 
 def opened(tmp_path: Path, data: bytes, format: str) -> Any:

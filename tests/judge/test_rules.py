@@ -277,8 +277,17 @@ def finding(layer: str = "", **params: float | str) -> Finding:
 
 
 def test_a_message_is_filled(rule: Rule) -> None:
-    assert render(finding("fc.1", debt=3.14159), rule) == "G owes 3.1 since step 1200 in fc.1."
-    assert render(finding(debt=2), rule, unit="epoch") == "G owes 2.0 since epoch 1200."
+    assert render(finding("fc.1", debt=3.14159), rule) == "G owes 3.1 since step 1,200 in fc.1."
+    assert render(finding(debt=2), rule, unit="epoch") == "G owes 2.0 since epoch 1,200."
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0004, "0.04% in 0.0004"), (0.0, "0% in 0.0"), (0.25, "25% in 0.2"), (-0.003, "-0.3% in -0.003")],
+)
+def test_a_small_value_is_never_said_to_be_0(value: float, said: str) -> None:
+    one = Rule("GD999", "x", Text("t"), Text(""), Text("{debt:.0%} in {debt:.1f}"))
+    assert render(finding(debt=value), one) == said
 
 
 @pytest.mark.parametrize("debt", [None, float("nan"), float("inf"), "much"])
@@ -289,7 +298,7 @@ def test_without_a_field_the_title_stands_in(rule: Rule, debt: float | str | Non
 
 
 def test_a_value_is_not_read_as_a_template(rule: Rule) -> None:
-    assert render(finding("{onset}]] {x", debt=1), rule) == "G owes 1.0 since step 1200 in {onset}]] {x."
+    assert render(finding("{onset}]] {x", debt=1), rule) == "G owes 1.0 since step 1,200 in {onset}]] {x."
 
 
 @given(st.text(), st.dictionaries(st.text(), st.one_of(st.text(), st.floats(), st.integers())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -378,7 +378,7 @@ def test_finding_runs_reads_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_cost_is_linear_in_files(tmp_path: Path) -> None:
-    def seconds(runs: int) -> float:
+    def calls(runs: int) -> int:
         root = tmp_path / str(runs)
         for number in range(runs):
             folder = root / f"exp{number}"
@@ -386,12 +386,22 @@ def test_cost_is_linear_in_files(tmp_path: Path) -> None:
             (folder / "samples").mkdir()
             for step in range(20):
                 (folder / f"samples/fakes{step:06}.png").write_bytes(PNG)
-        begin = time.process_time()
-        assert len(find_runs(root)) == runs
-        return time.process_time() - begin
+        made = 0
 
-    seconds(5)
-    assert seconds(200) < 16 * seconds(25)  # 8 times the files, with room for noise
+        def count(*_: object) -> None:
+            nonlocal made
+            made += 1
+
+        sys.setprofile(count)
+        try:
+            found = find_runs(root)
+        finally:
+            sys.setprofile(None)
+        assert len(found) == runs
+        return made
+
+    calls(5)
+    assert calls(200) < 9 * calls(25)  # 8 times the files
 
 
 # --- other people's runs ---------------------------------------------------------------------------------

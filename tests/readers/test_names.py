@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gandoctor.readers.names import split_step
+from tests.limits import finishes
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,6 @@ def test_any_name_has_a_sane_step(name: str) -> None:
 
 
 def test_a_long_hostile_name_is_quick() -> None:
-    began = time.perf_counter()
-    for part in ("1", "a1", "1.", "step_", "1x", "-", "v1.", "epoch=", "1_", "_"):
-        split_step(part * 255)
-    assert time.perf_counter() - began < 1
+    with finishes(5):
+        for part in ("1", "a1", "1.", "step_", "1x", "-", "v1.", "epoch=", "1_", "_"):
+            split_step(part * 255)

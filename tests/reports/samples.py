@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gandoctor.findings import Evidence, Finding, Kind, Severity, Stretch, Subject, Threshold
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Diagnosis, Judged, Remedy, Snapshot
-from gandoctor.run import Checkpoint, LogProblem, Run, Series, Setting, Unit
+from gandoctor.run import Checkpoint, ImageGrid, LogProblem, Run, Series, Setting, Unit
 
 N = 400
 STEPS = np.arange(N, dtype=np.int64) * 50
@@ -123,6 +124,16 @@ def wgan() -> Diagnosis:
     )
 
 
+def one_step() -> Diagnosis:
+    """A log that ended after its first line."""
+    run = Run(Path("runs/one"), "one")
+    for tag, value in (("loss_D", 1.3), ("loss_G", 0.7), ("grad_norm_g", np.nan)):
+        run.series[tag] = Series(
+            tag, np.array([7]), np.array([value]), np.array([0]), Path("runs/one/log.csv")
+        )
+    return diagnose_run(run)
+
+
 def halves() -> Diagnosis:
     """D's loss in two halves."""
     values = {"d_loss_real": 0.6 + _noise(1), "d_loss_fake": 0.6 + _noise(2), "g_loss": 0.8 + _noise(3)}
@@ -150,6 +161,33 @@ def layers(count: int) -> Diagnosis:
     """Losses, and the gradient norm of many layers."""
     norms = {f"D/layer{n}/grad_norm": 1 + _noise(n) for n in range(count)}
     return diagnose_run(_run("layers", {"loss_D": 1.2 + _noise(1), "loss_G": 0.8 + _noise(2), **norms}))
+
+
+def terms(count: int) -> Diagnosis:
+    """Adversarial losses, and many content losses of G."""
+    content = {f"loss_cycle_{n}": 1 + _noise(n) for n in range(count)}
+    return diagnose_run(_run("terms", {"loss_D": 1.2 + _noise(1), "loss_G": 0.8 + _noise(2), **content}))
+
+
+def pictured(folder: Path, frames: int = 4) -> Diagnosis:
+    """The failing run with grids of 36 noisy tiles in a folder, the last half of them one tile repeated."""
+    random = np.random.default_rng(5)
+    images = []
+    for at in range(frames):
+        tiles = random.integers(0, 256, (36, 16, 16, 3), dtype=np.uint8)
+        if at >= frames // 2:
+            tiles[:] = tiles[0]
+        grid = np.zeros((110, 110, 3), np.uint8)
+        for tile in range(36):
+            y, x = (2 + 18 * place for place in divmod(tile, 6))
+            grid[y : y + 16, x : x + 16] = tiles[tile]
+        step = (at + 1) * 20_000 // frames
+        path = folder / f"samples_{step:06d}.png"
+        Image.fromarray(grid).save(path)
+        images.append(ImageGrid("samples", step, path))
+    run = failing().run
+    run.images.extend(images)
+    return diagnose_run(run)
 
 
 def chained() -> Diagnosis:

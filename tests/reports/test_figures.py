@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gandoctor.reports._figures import figures, thin
+from gandoctor.interpret.by_layer import ByLayer
+from gandoctor.reports._figures import figures, plots, spark, thin
 from gandoctor.reports._graph import HEIGHT, WIDTH, fold, graph
+from gandoctor.reports._heat import HeatMap, _binned
 from gandoctor.reports.rows import run_rows
 from tests.reports import samples
 
 
 def by_id(diagnosis) -> dict:
-    return {figure.id: figure for figure in figures(diagnosis)}
+    return {figure.id: figure for figure in plots(diagnosis)}
 
 
 def test_short_series_are_drawn_whole() -> None:
@@ -100,9 +102,39 @@ def test_a_lone_spike_does_not_flatten_the_figure() -> None:
 
 
 def test_many_series_are_bounded_and_it_is_said() -> None:
-    drawn = by_id(samples.layers(60))
-    assert len(drawn["gradients"].lines) == 10
-    assert drawn["gradients"].left_out == 50
+    drawn = by_id(samples.terms(60))
+    assert len(drawn["other-losses"].lines) == 10
+    assert drawn["other-losses"].left_out == 50
+
+
+def test_what_is_known_by_layer_is_a_heat_map_with_bounded_rows() -> None:
+    drawn = by_id(samples.layers(80))
+    assert "gradients" not in drawn
+    one = drawn["by-layer-gradient-D"]
+    assert (len(one.names), one.left_out) == (60, 20)
+    assert one.names[0].endswith("layer0")
+    assert one.names[-1].endswith("layer79")
+    assert one.values.shape == (60, len(one.edges) - 1)
+    lines = {figure.id: figure for figure in figures(samples.layers(80))}
+    assert len(lines["gradients"].lines) == 10
+
+
+def test_a_column_of_a_heat_map_shows_what_lies_furthest_from_the_layers_median() -> None:
+    values = np.full((3, 2_000), 1.0)
+    values[0, 777], values[1, 500], values[2, 100] = 1e3, 0.0, np.nan
+    known = ByLayer("D", "gradient", "norm", "log", ("a", "b", "c"), np.arange(2_000), values)
+    edges, made = _binned(known, [0, 1, 2])
+    assert made.shape == (3, len(edges) - 1) == (3, 200)
+    assert made.max() == 1e3
+    assert (made[1] == 0).sum() == 1
+    assert np.isfinite(made).all()
+
+
+def test_colours_run_over_decades_and_a_change_of_weights_both_ways() -> None:
+    values = np.array([[1.0, 1e-3], [0.0, 20.0]])
+    args = ("id", "title", "", ("a", "b"), ("a", "b"), np.arange(3.0), values)
+    assert HeatMap(*args, start=False, source="", points=4, left_out=0).scale.tolist() == [-3, 2]
+    assert HeatMap(*args, start=True, source="", points=4, left_out=0).scale.tolist() == [-3, 3]
 
 
 def test_series_that_nobody_understood_are_drawn_where_nothing_else_was() -> None:
@@ -113,6 +145,18 @@ def test_series_that_nobody_understood_are_drawn_where_nothing_else_was() -> Non
         "other-4",
     ]
     assert figures(samples.nothing()) == ()
+
+
+def test_a_spark_is_one_path_a_network_within_its_box() -> None:
+    made = spark(samples.failing().views[0])
+    assert [network for network, _ in made] == ["D", "G"]
+    for _, path in made:
+        points = np.array([point.split() for point in path[1:].split("L")], float)
+        assert points[:, 0].min() >= 0
+        assert points[:, 0].max() <= 120
+        assert points[:, 1].min() >= 0
+        assert points[:, 1].max() <= 28
+    assert spark(samples.nothing().views[0]) == () if samples.nothing().views else True
 
 
 # --- the causal graph --------------------------------------------------------------------------------------

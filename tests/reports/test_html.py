@@ -15,6 +15,7 @@ import pytest
 
 from gandoctor.errors import UserError
 from gandoctor.reports import html, write_report
+from gandoctor.reports._film import films
 from tests.reports import samples
 
 
@@ -95,6 +96,12 @@ def test_a_healthy_run_says_in_what_nothing_was_seen() -> None:
     assert "net_15000.pt" in words
 
 
+def test_a_run_without_a_remedy_says_what_to_log_first() -> None:
+    seen = Elements(page(samples.healthy()))
+    words = seen.words
+    assert words.index("Log this next, and more can be seen Grids of samples") < words.index("Over time + −")
+
+
 def test_hostile_text_stays_text() -> None:
     for sample in (samples.unknown, samples.handmade):
         source = page(sample())
@@ -143,7 +150,7 @@ def test_time_of_day_is_shown_where_the_log_knows_it() -> None:
     start = datetime(2021, 3, 4, 12, 0, tzinfo=UTC).timestamp()
     diagnosis.run.series["loss_D"] = replace(series, wall_time=start + series.steps)
     words = Elements(page(diagnosis)).words  # the onset lies 67 to 76 minutes after the start
-    assert re.search(r"into the run · 2021-03-04 13:(0[7-9]|1[0-6]) UTC", words)
+    assert re.search(r"into the run 2021-03-04 13:(0[7-9]|1[0-6]) UTC", words)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +170,55 @@ def test_numbers_are_packed_in_four_bytes_where_they_fit(values, kind) -> None:
     assert packed[0] == kind
     back = np.frombuffer(base64.b64decode(packed[1]), f"<{kind}")
     np.testing.assert_allclose(back, array, rtol=1e-6)
+
+
+def test_a_remedy_without_a_snippet_has_its_change_to_copy() -> None:
+    words = Elements(page(samples.failing())).words
+    assert "- lr_G: 0.0001 + lr_G: 0.001" in words
+
+
+def test_cures_stand_with_their_interval() -> None:
+    words = Elements(page(samples.handmade())).words
+    assert "cured 3 of 4 (95% interval 30–95%); without it 0 of 4 recovered" in words
+    assert "not measured" in words
+
+
+def test_the_command_that_made_the_page_stands_in_the_appendix(tmp_path) -> None:
+    path = tmp_path / "report.html"
+    write_report([samples.failing()], path, command=("--map", "a b=D.loss"))
+    words = Elements(path.read_text("utf-8")).words
+    assert "gandoctor diagnose runs/failing --map 'a b=D.loss'" in words
+
+
+def test_samples_stand_at_their_steps_and_those_after_the_onset_are_marked(tmp_path) -> None:
+    seen = Elements(page(samples.pictured(tmp_path)))
+    steps = [attrs["data-step"] for tag, attrs in seen.tags if tag == "img" and "data-step" in attrs]
+    assert steps == ["5000", "10000", "15000", "20000"]
+    assert "samples: 4 of 4 frames. Of each, the upper left tiles. Red: since the onset." in seen.words
+    assert "step 5,000 (after the onset)" in seen.words
+
+
+def test_many_frames_make_no_longer_strip(tmp_path) -> None:
+    [film] = films(samples.pictured(tmp_path, frames=60), "en")
+    steps = [step for step, _ in film.stills]
+    assert 10 <= len(steps) <= 12
+    assert (steps[0], steps[-1]) == (333, 20_000)
+    assert sum(len(one.src) for _, one in film.stills) < 12 * 17_000
+
+
+def test_without_plots_and_from_a_server() -> None:
+    out = io.StringIO()
+    html.write([samples.failing()], out, plotlyjs="none")
+    assert len(out.getvalue()) < 150_000
+    out = io.StringIO()
+    html.write([samples.failing()], out, plotlyjs="cdn")
+    seen = Elements(out.getvalue())
+    [remote] = [attrs for tag, attrs in seen.tags if tag == "script" and "src" in attrs]
+    digest = base64.b64encode(hashlib.sha256(html._plotly()).digest()).decode()
+    assert remote["integrity"] == f"sha256-{digest}"
+    assert "This page works without a network." not in seen.words
+    with pytest.raises(UserError, match="does not come from 'disk'"):
+        html.write([samples.failing()], io.StringIO(), plotlyjs="disk")
 
 
 # --- several runs ------------------------------------------------------------------------------------------
@@ -200,6 +256,19 @@ def test_names_of_runs_never_leave_the_folder(tmp_path) -> None:
         "001-etc-passwd.html",
         "002-run.html",
     ]
+
+
+def test_a_single_file_holds_twenty_runs_and_no_more(tmp_path) -> None:
+    path = tmp_path / "all.html"
+    write_report([samples.healthy()] * 3, path, single_file=True)
+    assert list(tmp_path.iterdir()) == [path]
+    index = Elements(path.read_text("utf-8"))
+    links = [attrs["href"] for tag, attrs in index.tags if tag == "a"]
+    assert links == ["#run-1", "#run-2", "#run-3"]
+    held = {attrs["id"] for tag, attrs in index.tags if attrs.get("class") == "page"}
+    assert held == {"page-run-1", "page-run-2", "page-run-3"}
+    with pytest.raises(UserError, match="21 runs are too many for a single file"):
+        write_report([samples.nothing()] * 21, path, single_file=True)
 
 
 def test_several_runs_do_not_fit_a_stream_and_none_do() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
+import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from gandoctor.findings import Kind, Severity, State
 from gandoctor.interpret.view import Signal
 from gandoctor.judge.diagnosis import Verdict
 from gandoctor.reports import texts
+from gandoctor.thresholds import rules_folder
 
 DETECTORS = Path(gandoctor.detectors.__file__).parent
 CALLS = [
@@ -60,6 +64,64 @@ def test_both_languages_have_the_same_fields() -> None:
             {name for _, name, _, _ in string.Formatter().parse(t)} - {None} for t in (text.en, text.zh)
         ]
         assert fields[0] == fields[1], key
+
+
+# --- statistics and thresholds in Chinese ----------------------------------------------------------------
+
+
+def literal(node: ast.expr) -> str:
+    """A string as it is written, "1" in place of what an f-string fills in; "" for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.replace("{}", "1")
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in node.values)
+    return ""
+
+
+def statistics() -> set[str]:
+    """The statistics that detectors name: in evidence, or handed to what makes evidence."""
+    place = {"Evidence": 1, "_evidence": 1, "finding_from": 3, "_by_pairs": 3}
+    found = {literal(c.args[place[c.func.id]]) for c in CALLS if len(c.args) > place.get(c.func.id, 99)}
+    for path in DETECTORS.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Assign) and "statistic" in ast.unparse(node.targets[0]):
+                found |= {literal(one) for one in getattr(node.value, "elts", [node.value])[:1]}
+    return found - {""}
+
+
+def test_every_statistic_has_a_chinese_name() -> None:
+    assert len(statistics()) > 60
+    missing = {name for name in statistics() if texts.statistic(name, "zh") == name}
+    assert missing <= NEUTRAL, f"write them in gandoctor/reports/statistics.toml: {missing - NEUTRAL}"
+
+
+def test_every_threshold_has_a_chinese_unit_and_source() -> None:
+    groups = tomllib.loads((rules_folder() / "thresholds.toml").read_text(encoding="utf-8"))
+    entries = [entry for group in groups.values() if isinstance(group, dict) for entry in group.values()]
+    assert len(entries) > 100
+    units = {one["unit"] for one in entries if texts.statistic(one["unit"], "zh") == one["unit"]}
+    sources = {one["source"] for one in entries if texts.source(one["source"], "zh") == one["source"]}
+    assert units <= NEUTRAL, f"write them in gandoctor/reports/statistics.toml: {units - NEUTRAL}"
+    sources = {one for one in sources if not re.fullmatch(r"GD\d{3}\.\w+", one)}  # as another threshold
+    assert sources == set(), f"write them in gandoctor/reports/statistics.toml: {sources}"
+
+
+# Formulas read the same in both languages.
+NEUTRAL = {"E[sign C(x)]", "P(C(x) > C(G(z)))", "D(x)", "D(G(z))", "‖W‖²_F / σ₁²", "loss_scale"}
+
+
+def test_what_is_filled_in_stays_and_the_narrower_pattern_wins() -> None:
+    said = "gradient norm of D by Adam's second moments / after warm-up"
+    assert texts.statistic(said, "zh") == "由 Adam 二阶矩得出的 D 梯度范数 / 预热后的值"
+    assert texts.statistic("gradient norm of G", "zh") == "G 的梯度范数"
+    assert texts.statistic("gradient norm of G", "en") == "gradient norm of G"
+    assert texts.statistic("what nobody knows", "zh") == "what nobody knows"
+
+
+def test_dates_by_language() -> None:
+    at = datetime(2021, 3, 4, 5, 6, tzinfo=UTC)
+    assert texts.time_of_day(at, "en") == "2021-03-04 05:06 UTC"
+    assert texts.time_of_day(at, "zh") == "2021 年 3 月 4 日 05:06 UTC"
 
 
 def test_verdicts_in_words() -> None:

@@ -65,7 +65,7 @@ def compare_page(one: Comparison, report: contract.CompareReport, rules: rows.Ru
         "findings": [lane["mark"] for lane in lanes],
         "span": (min(_firsts(one), default=0), one.steps),
         "selected": None,
-        "words": {key: say(key, lang) for key in ("not-finite", "copied", "trend", "plots-old-browser")},
+        "words": {key: say(key, lang) for key in page._SCRIPT_WORDS},
         "axis": say(f"axis-{one.unit}", lang),
     }
     pictures = [
@@ -83,7 +83,7 @@ def compare_page(one: Comparison, report: contract.CompareReport, rules: rows.Ru
         name=lambda runs: terminal.side_name(runs, lang),
         next_steps=list(terminal.next_steps(shown, lang)),
         lanes=lanes,
-        figures=page._cleaned(page._figure_rows(drawn, lang)),
+        figures=page._cleaned(page._figure_rows(drawn, one.unit, lang)),
         pictures=[(side, picture) for side, picture in pictures if picture is not None],
         data=page._json(data),
         plotly=page._embedded(),
@@ -95,13 +95,15 @@ def overlaid(one: Comparison, lang: str) -> list[Figure]:
 
     Steps are the baseline's: a candidate that counts images or epochs of other batches is scaled to them.
     """
-    from gandoctor.reports._figures import figures
+    from gandoctor.reports._figures import Figure, figures
 
     several = max(len(one.baseline), len(one.candidate)) > 1
     found: dict[str, Figure] = {}
     for side, members in (("Baseline", one.baseline), ("Candidate", one.candidate)):
         for member in members[:_SEEDS]:
             for figure in figures(member.diagnosis, lang):
+                if not isinstance(figure, Figure):  # two heat maps cannot lie over each other
+                    continue
                 # With several seeds there is no room for what is not drawn at first.
                 lines = [line for line in figure.lines if not (several and line.hidden)]
                 mine = replace(

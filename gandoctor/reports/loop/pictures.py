@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gandoctor.reports._pictures import Shown, _encoded, _pixels, _sized
+from gandoctor.reports._pictures import Shown, encoded, pixels_of, sized
 from gandoctor.reports.texts import at_step, clean
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def last_samples(diagnosis: Diagnosis, side: int = SIDE, lang: str = "en") -> Sh
     for view in diagnosis.views:
         for stream in view.frames.samples():
             for frame in reversed(stream.frames[-3:]):
-                pixels = _pixels(frame)
+                pixels = pixels_of(frame)
                 if pixels is not None:
                     caption = f"{clean(diagnosis.run.name)} · {at_step(frame.step, view.unit.value, lang)}"
-                    return _encoded(_sized(pixels, side), caption)
+                    return encoded(sized(pixels, side), caption)
     return None
