@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -191,9 +193,11 @@ def spread(look: Look) -> float:
 
     Of images: the variance between tiles over that variance and the mean tile's own, so that tiles all
     alike give 0, whatever they show, and tiles with nothing in common 1. Of points: their root mean square
-    distance from their mean over that from the origin. Brightness, contrast and size cancel.
+    distance from their mean over that from the origin. Brightness, contrast and size cancel. NaN of no samples.
     """
     values = look.values.astype(np.float64)
+    if not len(values):
+        return math.nan
     mean = values.mean(axis=0)
     between = float(((values - mean) ** 2).mean())
     if look.points:

@@ -184,7 +184,7 @@ def _acceptable(config: TrainConfig, truth: Mapping[str, Any], style: Style) -> 
     fault = FAULTS[config.fault] if config.fault else None
     known = fault.known if fault and config.dose >= WRONG_FROM else ()
     logged = as_logged(config, style)
-    auc = truth["late"].get("auc")
+    auc = truth["late"].get("auc_train")
     names = primaries(
         _states(config, truth), fault.causes if fault else (), known,
         math.nan if auc is None else auc, lambda code: visible(code, logged),

@@ -44,6 +44,10 @@ VISIBLE_IN_SAMPLES = frozenset({"GD401", "GD402"})
 VISIBLE_IN_CHECKPOINTS = frozenset({"GD301", "GD303", "GD602", "GD603", "GD605"})
 
 
+# A false equilibrium: D cannot tell good samples from bad, so that nothing but the samples is out of order.
+IN_SAMPLES = {"GD104": "samples"}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing done wrong.
@@ -480,7 +484,7 @@ _LIST = [
         ("GD606", "GD202", "GD102"),
         _set(batch_norm=True),
         known=("GD606",),
-        shows={"GD201": "outputs"},  # each batch is normalised by itself: the losses stay at equilibrium
+        shows={"GD201": "outputs", **IN_SAMPLES},  # each batch is normalised by itself
     ),
     Fault(
         "z-constant",
@@ -493,7 +497,7 @@ _LIST = [
     Fault(
         "small-g",
         "G with 4 hidden units and one-dimensional z",
-        ("GD402", "GD401", "GD104"),
+        ("GD402", "GD401", "GD104", "GD201"),
         _set(latent=1, depth_g=1, width_g=4),
         families=ALL,
     ),
@@ -523,6 +527,7 @@ _LIST = [
         ("GD104", "GD402"),
         lambda config, dose: replace(config, noise=0.5 * dose),
         data=("ring8", "grid25"),
+        shows=IN_SAMPLES,
     ),
     Fault(
         "dropout-d",
@@ -530,6 +535,7 @@ _LIST = [
         ("GD104", "GD402"),
         _set(dropout=0.5),
         data=("ring8", "grid25"),
+        shows=IN_SAMPLES,
     ),
     Fault(
         "l2-in-adam",
@@ -549,7 +555,7 @@ _LIST = [
     Fault(
         "tiny-data",
         "32 training images and no penalty: D learns them by heart",
-        ("GD203", "GD402"),
+        ("GD203", "GD402", "GD201"),  # in the log, D parts reals from fakes: those it knows by heart
         _set(n_train=32, r1=0.0, r2=0.0),
         data=("glyphs",),
     ),

@@ -247,7 +247,7 @@ def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
     def seen(code: str) -> bool:
         return visible(code, config)
 
-    right = primaries(codes, fault.causes if fault else (), tuple(known), late["auc"], seen)
+    right = primaries(codes, fault.causes if fault else (), tuple(known), late["auc_train"], seen)
     return Truth(
         outcome=outcome,
         codes={**codes, **known},

@@ -228,7 +228,8 @@ def primaries(
     A cause that is grey is not scored as wrong. GD201 is true only where the samples are bad; of a fault
     that makes D too strong it is a right name also where G is left with one good mode: D parts reals from
     fakes there too. Where none of these is visible in what the run logs, its visible consequences count as
-    well: the primary is the earliest cause visible. auc: late median.
+    well: the primary is the earliest cause visible. auc: late median, over the reals of training, which are
+    those that a log shows.
     """
     true = {code for code, state in codes.items() if state.state == TRUE}
     grey = {code for code, state in codes.items() if state.state == GREY}
