@@ -7,13 +7,12 @@ sample, or of a user's own embedding of it where there is one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
-
-import math
 
 import numpy as np
 import numpy.typing as npt
