@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +14,9 @@ from gandoctor.interpret import features
 from gandoctor.interpret.frames import Held, Shows, Stream
 from gandoctor.interpret.view import FIXED_GRIDS, FRAMES, RunView
 from gandoctor.thresholds import Limits
+
+_FEWEST = 8  # samples of a frame between which a distance means something
+_FRAMES = 3  # frames in which wandering can be told from one step
 
 
 @detector("GD204", needs=(FIXED_GRIDS,), min_points=2)
@@ -69,30 +71,36 @@ def grid_stopped_changing(view: RunView, limits: Limits) -> Iterator[Finding]:
 
 @detector("GD102", needs=(FRAMES,), min_points=3)
 def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
-    """Report frames that each lie far from the next, against the spread of their samples, and get nowhere.
+    """Report frames whose samples come from another distribution than those of the next, and get nowhere.
 
-    Healthy samples keep their mean once the first third is over; a drift goes one way. Images change their
-    tint and brightness together, so that they must hop further. Samples that are all one have no spread to
-    compare with.
+    Once the first third is over, healthy samples keep their distribution; those that still learn go one way,
+    so that frames further apart differ more: the distance of distributions grows with the square of the way for
+    a steady drift, with the way for a random walk, and not at all for samples that go from mode to mode and
+    back. A generator's tint and brightness flicker: images must differ more than points. Samples that are all
+    one are left to GD401.
     """
-    way, alike = limits["straight"], limits["alike"]
+    settles, errors, alike = limits["settles"], limits["errors"].value, limits["alike"].value
     first, end = view.span
     for stream in view.frames.samples():
         looks = [
             (f, look)
             for f, look in stream.looks()
-            if f.step >= first + 0.3 * (end - first) and len(look) >= 8
+            if f.step >= first + 0.3 * (end - first) and len(look) >= _FEWEST
         ]
-        if len(looks) < 3 or len({look.values.shape[1] for _, look in looks}) > 1:
+        if len(looks) < _FRAMES or not all(features.comparable(look, looks[0][1]) for _, look in looks):
             continue
-        if any(features.spread(look) <= alike.value for _, look in looks):
+        if any(features.spread(look) <= alike for _, look in looks):
             continue
-        bound = limits["hop"] if looks[0][1].points else limits["hop_images"]
-        hops = [features.hop(a, b) for (_, a), (_, b) in pairwise(looks)]
-        if min(hops) < bound.value or features.straightness([look for _, look in looks]) > way.value:
+        bound = limits["other"] if looks[0][1].points else limits["other_images"]
+        apart = np.array([[features.otherness(a, b) for _, b in looks] for _, a in looks])  # (n, n, 2)
+        near, error = np.median([apart[i, i + 1] for i in range(len(looks) - 1)], axis=0)
+        far = float(np.median([apart[i, j, 0] for i in range(len(looks)) for j in range(i + 2, len(looks))]))
+        if near < max(bound.value, errors * error) or near < settles.value * far:
             continue
+        if features.straightness([look for _, look in looks]) > limits["straight"].value:
+            continue  # steps so large that all distances are about 1
         held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
-        yield finding_from(view, "GD102", held, "way between frames / spread within them", float(np.median(hops)),
+        yield finding_from(view, "GD102", held, "distance of the distributions of one frame and the next", float(near),
                            bound, grid=_ends(held))  # fmt: skip
 
 

@@ -284,12 +284,19 @@ def moved(before: Look, after: Look) -> float:
     return (change / usual) ** 0.5 if usual > 0 else 0.0
 
 
-def hop(before: Look, after: Look) -> float:
-    """Distance of the means of two frames over the standard deviation within them; NaN where nothing varies."""
-    a, b = (look.values.astype(np.float64) for look in (before, after))
-    within = 0.5 * (float(((a - a.mean(axis=0)) ** 2).mean()) + float(((b - b.mean(axis=0)) ** 2).mean()))
-    between = float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).mean())
-    return (between / within) ** 0.5 if within > 0 else float("nan")
+def otherness(before: Look, after: Look) -> tuple[float, float]:
+    """How far the samples of two frames are from having one distribution, and the standard error: the energy
+    distance over twice the mean distance between the frames, 0 for one distribution (in the mean, however few
+    they are) and 1 for two points. The user's features, else pixels. Source: as `energy_distance`.
+    """
+    embedded = bool(before.embedded.size and after.embedded.size)
+    a, b = (
+        (look.embedded if embedded else look.values).astype(np.float64)[_some(len(look), _COMPARED)]
+        for look in (before, after)
+    )
+    value, error, own, theirs = _energy(a, b)
+    whole = value + own + theirs
+    return (value / whole, error / whole) if whole > 0 else (0.0, 0.0)
 
 
 def straightness(looks: Sequence[Look]) -> float:
@@ -433,16 +440,20 @@ def energy_distance(fakes: Matrix, reals: Matrix) -> tuple[float, float]:
     they are, and above it else. The error is of first order (Hájek projection over samples).
     fakes, reals: float64 (n, d), (m, d), n, m >= 2. Source: Székely and Rizzo 2013, J. Stat. Plan. Inference 143:1249.
     """
-    cross, own, theirs = _apart(fakes, reals), _apart(fakes, fakes), _apart(reals, reals)
+    value, error, _, scale = _energy(fakes, reals)
+    return (value / scale, error / scale) if scale > 0 else (float("inf"), float("inf"))
+
+
+def _energy(first: Matrix, second: Matrix) -> tuple[float, float, float, float]:
+    """Energy distance, its standard error, and the mean distances within either set."""
+    cross, own, theirs = _apart(first, second), _apart(first, first), _apart(second, second)
     n, m = cross.shape
-    scale = float(theirs.sum()) / (m * (m - 1))
-    if scale <= 0:
-        return float("inf"), float("inf")
-    of_fakes = 2 * cross.mean(axis=1) - 2 * own.sum(axis=1) / (n - 1)
-    of_reals = 2 * cross.mean(axis=0) - 2 * theirs.sum(axis=1) / (m - 1)
-    value = 2 * float(cross.mean()) - float(own.sum()) / (n * (n - 1)) - scale
-    error = (float(of_fakes.var(ddof=1)) / n + float(of_reals.var(ddof=1)) / m) ** 0.5
-    return value / scale, error / scale
+    of_first = 2 * cross.mean(axis=1) - 2 * own.sum(axis=1) / (n - 1)
+    of_second = 2 * cross.mean(axis=0) - 2 * theirs.sum(axis=1) / (m - 1)
+    within, beyond = float(own.sum()) / (n * (n - 1)), float(theirs.sum()) / (m * (m - 1))
+    value = 2 * float(cross.mean()) - within - beyond
+    error = (float(of_first.var(ddof=1)) / n + float(of_second.var(ddof=1)) / m) ** 0.5
+    return value, error, within, beyond
 
 
 def _apart(first: Matrix, second: Matrix) -> Matrix:

@@ -99,4 +99,21 @@ def test_points_that_ran_away_are_reckoned_with() -> None:
     far = look_at_points(ring(0) * np.float32(1e37))
     assert features.effective_number(far) == pytest.approx(features.effective_number(look_at_points(ring(0))))
     assert features.spread(far) == pytest.approx(features.spread(look_at_points(ring(0))))
-    assert features.hop(far, far) == 0
+    assert abs(features.otherness(far, far)[0]) < 0.05
+
+
+def test_distributions_that_are_one_and_others() -> None:
+    rng = np.random.default_rng(0)
+
+    def points(centre: float, n: int = 64) -> features.Look:
+        return look_at_points(rng.normal(centre, 1, (n, 2)))
+
+    same = [features.otherness(points(0), points(0)) for _ in range(200)]
+    values, errors = (np.array(column) for column in zip(*same, strict=True))
+    assert abs(values.mean()) < 0.002  # no bias
+    assert np.mean(values > 3 * errors) < 0.02
+    near, far = (
+        np.mean([features.otherness(points(0), points(shift))[0] for _ in range(50)]) for shift in (0.3, 0.6)
+    )
+    assert 3 < far / near < 5  # as the square of a small way
+    assert features.otherness(points(0), points(1e6))[0] == pytest.approx(1, abs=1e-3)
