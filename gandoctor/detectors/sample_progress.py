@@ -76,17 +76,14 @@ def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
     Once the first third is over, healthy samples keep their distribution; those that still learn go one way,
     so that frames further apart differ more: the distance of distributions grows with the square of the way for
     a steady drift, with the way for a random walk, and not at all for samples that go from mode to mode and
-    back. A generator's tint and brightness flicker: images must differ more than points. Samples that are all
-    one are left to GD401.
+    back. Images must differ more than points: a grid of them shows less of what all have in common. Samples that
+    are all one are left to GD401.
     """
     settles, errors, alike = limits["settles"], limits["errors"].value, limits["alike"].value
     first, end = view.span
     for stream in view.frames.samples():
-        looks = [
-            (f, look)
-            for f, look in stream.looks()
-            if f.step >= first + 0.3 * (end - first) and len(look) >= _FEWEST
-        ]
+        kept = [(f, look) for f, look in stream.looks() if len(look) >= _FEWEST]
+        looks = [(f, look) for f, look in kept if f.step >= first + 0.3 * (end - first)]
         if len(looks) < _FRAMES or not all(features.comparable(look, looks[0][1]) for _, look in looks):
             continue
         if any(features.spread(look) <= alike for _, look in looks):
@@ -99,7 +96,10 @@ def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
             continue
         if features.straightness([look for _, look in looks]) > limits["straight"].value:
             continue  # steps so large that all distances are about 1
-        held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
+        learning = (
+            kept[-len(looks) - 1][0] if len(kept) > len(looks) else None
+        )  # while samples change by right
+        held = Held(looks[0][0], learning, looks[-1][0], looks[-1][1])
         yield finding_from(view, "GD102", held, "distance of the distributions of one frame and the next", float(near),
                            bound, grid=_ends(held))  # fmt: skip
 

@@ -287,16 +287,24 @@ def moved(before: Look, after: Look) -> float:
 def otherness(before: Look, after: Look) -> tuple[float, float]:
     """How far the samples of two frames are from having one distribution, and the standard error: the energy
     distance over twice the mean distance between the frames, 0 for one distribution (in the mean, however few
-    they are) and 1 for two points. The user's features, else pixels. Source: as `energy_distance`.
+    they are) and 1 for two points. The user's features, else pixels without each tile's tint and brightness,
+    which flicker in healthy training. Source: as `energy_distance`.
     """
     embedded = bool(before.embedded.size and after.embedded.size)
-    a, b = (
-        (look.embedded if embedded else look.values).astype(np.float64)[_some(len(look), _COMPARED)]
-        for look in (before, after)
-    )
-    value, error, own, theirs = _energy(a, b)
+    kept = [look.embedded if embedded else _untinted(look) for look in (before, after)]
+    first, second = (one[_some(len(one), _COMPARED)].astype(np.float64) for one in kept)
+    value, error, own, theirs = _energy(first, second)
     whole = value + own + theirs
     return (value / whole, error / whole) if whole > 0 else (0.0, 0.0)
+
+
+def _untinted(look: Look) -> Samples:
+    """Images (n, d) less each one's mean colour; points as they are."""
+    if look.points:
+        return look.values
+    colours = look.values.reshape(len(look), -1, max(1, len(look.level)))
+    bare: Samples = (colours - colours.mean(axis=1, keepdims=True)).reshape(look.values.shape)
+    return bare
 
 
 def straightness(looks: Sequence[Look]) -> float:
