@@ -26,8 +26,7 @@ _MAX_SIZE = 1 << 40  # of one axis
 _MAX_REPEATED = 1 << 24  # elements of a view that shows the same element many times
 _AT_MAX = 0.99  # of the largest size
 _DOT = 1 << 13
-_ONES = np.ones((_DOT, 1))
-CHUNK = 1 << 16  # elements: with its float64 copy 768 KB, which stays in the cache of one core
+CHUNK = 1 << 17  # elements: with its float64 copy 1.5 MB, which stays in the cache of one core
 
 _BFLOAT16 = "bfloat16"
 
@@ -371,7 +370,6 @@ class TensorStats:
     nonfinite: int
     sum_squares: float
     max_abs: float
-    mean: float
     at_max: float
 
 
@@ -380,7 +378,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._count = self._nonfinite = 0
-        self._squares = self._total = 0.0
+        self._squares = 0.0
         self._peaks: list[float] = []
         self._buffer = np.empty(0)
         self._values = self._buffer
@@ -398,7 +396,6 @@ class Tally:
         self._count += real.size
         with np.errstate(over="ignore"):
             self._squares += sum_of_squares(values)
-            self._total += _summed(values)
         self._peaks.append(peak)
         self._values = values
 
@@ -434,8 +431,7 @@ class Tally:
         """What was found, after a second look at the pieces that hold the largest elements."""
         finite = self._count - self._nonfinite
         at_max = self.reaching(_AT_MAX, again) / finite if finite else math.nan
-        mean = self._total / finite if finite else math.nan
-        return TensorStats(self._count, self._nonfinite, self._squares, self.largest, mean, at_max)
+        return TensorStats(self._count, self._nonfinite, self._squares, self.largest, at_max)
 
 
 def tensor_stats(tensor: Tensor, chunk: int = CHUNK) -> TensorStats:
@@ -475,12 +471,6 @@ def sum_of_squares(values: Array) -> float:
     whole = len(values) // _DOT * _DOT
     rows, rest = values[:whole].reshape(-1, 1, _DOT), values[whole:]
     return float((rows @ rows.reshape(-1, _DOT, 1)).sum()) + float(rest @ rest)
-
-
-def _summed(values: npt.NDArray[np.float64]) -> float:
-    """The sum, as dot products with ones: half the time of numpy's."""
-    whole = len(values) // _DOT * _DOT
-    return float((values[:whole].reshape(-1, 1, _DOT) @ _ONES).sum()) + float(values[whole:].sum())
 
 
 def _reaching(values: npt.NDArray[np.float64], limit: float) -> int:
