@@ -221,7 +221,10 @@ def _is(row: Row, configuration: str, stage: str) -> bool:
 
 def _truths(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
     return [
-        {"outcome": row["outcome"], "codes": {code: {"state": TRUE} for code in str(row["true"]).split()}}
+        {
+            "outcome": row["outcome"],
+            "codes": {code: {"state": name} for name in (TRUE, GREY) for code in str(row[name]).split()},
+        }
         for row in rows
     ]
 

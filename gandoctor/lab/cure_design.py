@@ -22,8 +22,9 @@ SHOWN = 0.5  # of those, the share that must show the symptom
 
 # Mechanisms first, then what they lead to: where several hold, the first is what a prescription is for.
 PRECEDENCE = (
-    "GD105", "GD204", "GD202", "GD102", "GD401", "GD402", "GD201", "GD203", "GD302", "GD101", "GD301", "GD104",
+    "GD105", "GD204", "GD202", "GD201", "GD102", "GD401", "GD402", "GD203", "GD302", "GD101", "GD301", "GD104",
 )  # fmt: skip
+_LAST = PRECEDENCE[-1]
 _QUIET = LogConfig(level="losses", format="csv", points=1, images=0, checkpoints=0, config=False)
 
 
@@ -42,33 +43,28 @@ def _made(name: str, family: str, data: str, fault: str = "", dose: float = 1.0,
 
 BARE: dict[str, float] = {"r1": 0.0, "r2": 0.0}
 
-# Written down before the study, from what smaller trials showed.
+# Written down before the study; doses by trials of three seeds each.
 CONFIGURATIONS = (
     _made("lsgan-bare-glyphs", "lsgan", "glyphs", "bare-loss"),
-    _made("hinge-bare-glyphs", "hinge", "glyphs", "bare-loss"),
     _made("ns-bare-glyphs", "ns", "glyphs", "bare-loss"),
     _made("rpgan-bare-glyphs", "rpgan", "glyphs", "bare-loss"),
-    _made("ns-momentum-ring", "ns", "ring8", "no-r1-momentum", 0.9),
-    _made("hinge-momentum-ring", "hinge", "ring8", "no-r1-momentum", 0.9),
     _made("ns-fast-d-ring", "ns", "ring8", **BARE, lr_d=6e-3, lr_g=1e-3, d_steps=3, lr_end=1.0),
-    _made("lsgan-fast-d-ring", "lsgan", "ring8", **BARE, lr_d=6e-3, lr_g=1e-3, d_steps=3, lr_end=1.0),
-    _made("ns-slow-g-ring", "ns", "ring8", "g-too-slow", 0.75),
-    _made("lsgan-slow-g-glyphs", "lsgan", "glyphs", "g-too-slow", 0.75),
+    _made("ns-small-g-ring", "ns", "ring8", "small-g", latent=2, width_g=6),
+    _made("hinge-momentum-ring", "hinge", "ring8", "no-r1-momentum", 0.9),
+    _made("ns-momentum-ring", "ns", "ring8", "no-r1-momentum"),
+    _made("ns-high-rates-ring", "ns", "ring8", "lr-too-high"),
     _made("minimax-perfect-d-ring", "minimax", "ring8", "d-perfect", 0.5),
+    _made("lsgan-perfect-d-ring", "lsgan", "ring8", "d-perfect", 0.6),
+    _made("ns-decay-ring", "ns", "ring8", "l2-in-adam", 0.4),
     _made("ns-slow-d-ring", "ns", "ring8", **BARE, lr_d=1.5e-4, lr_end=1.0),
     _made("hinge-slow-d-ring", "hinge", "ring8", lr_d=1.5e-4, lr_end=1.0),
-    _made("ns-slow-d-glyphs", "ns", "glyphs", lr_d=2e-5),
-    _made("ns-high-rates-ring", "ns", "ring8", "lr-too-high", 0.8),
-    _made("lsgan-high-rates-ring", "lsgan", "ring8", "lr-too-high", 0.8),
-    _made("ns-noise-ring", "ns", "ring8", "noise-forever", 0.6),
-    _made("hinge-dropout-ring", "hinge", "ring8", "dropout-d"),
-    _made("ns-gamma-ring", "ns", "ring8", r1=30.0),
-    _made("wgan-lambda-ring", "wgan-gp", "ring8", "huge-gamma", 0.75),
-    _made("wgan-clip-ring", "wgan-clip", "ring8", "clip-too-big", 0.9),
     _made("ns-spectral-ring", "ns", "ring8", r1=0.0, spectral_norm=True),
-    _made("ns-small-g-ring", "ns", "ring8", "small-g", latent=2, width_g=6),
-    _made("ns-tiny-data-glyphs", "ns", "glyphs", "tiny-data", n_train=64),
+    _made("ns-slow-g-ring", "ns", "ring8", "g-too-slow", 0.9),
+    _made("hinge-slow-g-ring", "hinge", "ring8", "g-too-slow", 0.9),
+    _made("lsgan-slow-g-glyphs", "lsgan", "glyphs", "g-too-slow", 0.75),
+    _made("ns-noise-ring", "ns", "ring8", "noise-forever", 0.7),
     _made("ns-low-rates-ring", "ns", "ring8", lr_g=5e-5, lr_d=5e-5),
+    _made("hinge-dropout-ring", "hinge", "ring8", "dropout-d", dropout=0.6),
 )  # fmt: skip
 
 
@@ -92,7 +88,9 @@ def symptom_of(truths: Sequence[Mapping[str, Any]]) -> str:
     if not truths or len(ill) < ILL * len(truths):
         return ""
     for code in PRECEDENCE:
-        shown = sum(truth["codes"].get(code, {}).get("state") == "true" for truth in ill)
+        # Ill of nothing else, at a quality that may still creep up: it has not converged.
+        enough = ("true", "grey") if code == _LAST else ("true",)
+        shown = sum(truth["codes"].get(code, {}).get("state") in enough for truth in ill)
         if shown >= SHOWN * len(ill):
             return code
     return ""
