@@ -34,11 +34,14 @@ _FARTHEST = 1e3  # a rate is not carried over further than by this factor
 # Facts that mean the same in a small GAN as in a large one.
 _AS_THEY_ARE = (
     "beta1", "beta2", "n_critic", "g_steps", "weight_decay", "spectral_norm", "batch_norm_D", "dropout_D",
-    "label_smoothing", "instance_noise", "packing", "grad_clip", "lr_schedule",
+    "label_smoothing", "instance_noise", "packing", "grad_clip", "lr_schedule", "optimizer",
 )  # fmt: skip
 _SCALED = ("lr_G", "lr_D", "penalty_weight", "clip_value")  # by how far they stand from what is usual
 _OWN_ONLY = ("batch_size", "z_dim")  # only where the run is one of the trainer's
-_OFF: dict[str, tuple[Scalar, ...]] = {"label_smoothing": (0,), "grad_clip": (0,), "instance_noise": (0,)}
+# Values that change nothing, or are not to be carried over so: the trainer has Adam and what stands on it.
+_OFF: dict[str, tuple[Scalar, ...]] = {
+    "label_smoothing": (0,), "grad_clip": (0,), "instance_noise": (0,), "optimizer": ("rmsprop",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +157,8 @@ def nearest_config(
     ]
     changes: dict[str, Scalar] = {}
     penalty = known.get("penalty")
-    if penalty is not None and not (penalty == "gp") == (family == "wgan-gp"):
-        penalty = (
-            None if penalty == "gp" else penalty
-        )  # a critic's penalty on another loss has no counterpart
+    if penalty == "gp" and family != "wgan-gp":
+        penalty = None  # a critic's penalty on another loss has no counterpart
     if penalty is not None and penalty != _told(config)["penalty"]:
         changes["penalty"] = penalty
     for name in _AS_THEY_ARE:
@@ -250,7 +251,15 @@ def _counted(id: str, runs: Sequence[tuple[Mapping[str, Any], Path]], code: str)
 
 def as_json(done: Rehearsal, lang: str = "en") -> str:
     """The rehearsal as JSON; `version` grows with any change that breaks a reader."""
-    low_high = [(one, wilson(one.cured, one.tried)) for one in done.tried]
+
+    def remedy(one: Tried) -> dict[str, Any]:
+        lift = newcombe(one.cured, one.tried, done.control.cured, done.control.tried)
+        return {
+            "id": one.remedy, "cured": one.cured, "gone": one.gone, "tried": one.tried,
+            "interval": [round(bound, 3) for bound in wilson(one.cured, one.tried)],
+            "lift_interval": [round(bound, 3) for bound in lift],
+        }  # fmt: skip
+
     record = {
         "version": VERSION,
         "run": clean(done.path.as_posix()),
@@ -266,12 +275,7 @@ def as_json(done: Rehearsal, lang: str = "en") -> str:
         ],
         "left": list(done.left),
         "control": {"cured": done.control.cured, "gone": done.control.gone, "tried": done.control.tried},
-        "remedies": [
-            {"id": one.remedy, "cured": one.cured, "gone": one.gone, "tried": one.tried,
-             "interval": [round(low, 3), round(high, 3)],
-             "lift_interval": [round(b, 3) for b in newcombe(one.cured, one.tried, done.control.cured, done.control.tried)]}
-            for one, (low, high) in low_high
-        ],
+        "remedies": [remedy(one) for one in done.tried],
         "skipped": list(done.skipped),
         "caveat": say("rehearse-caveat", lang),
     }  # fmt: skip
@@ -291,11 +295,12 @@ def as_text(done: Rehearsal, rules: Mapping[str, Rule], lang: str = "en") -> str
             steps=f"{done.config.steps:,}",
         ),
     ]
-    for one in done.carried:
-        if one.own != one.here or one.assumed:
-            key = "rehearse-assumed" if one.own is None else "rehearse-carried"
-            own, here = (number(v) if isinstance(v, float) else clean(str(v)) for v in (one.own, one.here))
-            lines.append("  " + say(key, lang, fact=one.fact, own=own, here=here))
+    unlike = [one for one in done.carried if one.own != one.here or one.assumed]
+    lines += [say("rehearse-unlike", lang)] if unlike else []
+    for one in unlike:
+        key = "rehearse-assumed" if one.own is None else "rehearse-carried"
+        own, here = (number(v) if isinstance(v, float) else clean(str(v)) for v in (one.own, one.here))
+        lines.append("  " + say(key, lang, fact=one.fact, own=own, here=here))
     if done.left:
         lines.append(say("rehearse-left", lang, facts=", ".join(done.left)))
     counts = {"seeds": done.seeds, "ill": done.ill, "shown": done.shown, "code": done.code}
