@@ -15,6 +15,7 @@ from typing import Any
 
 from gandoctor.errors import UserError
 from gandoctor.interpret.facts import FACTS
+from gandoctor.judge.baseline import settings_of
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.judge.diagnosis import Baseline, Diagnosis, Judged
 from gandoctor.judge.prescription import facts_for
@@ -182,8 +183,11 @@ def nearest_config(
     if penalty is not None:
         carried.append(Carried("penalty", penalty, _told(made)["penalty"]))
     done = {one.fact for one in carried} | {"lr_ratio", "steps", "conditional", "family", "data"}
+    here = _told(made)
     left += [
-        name for name in known if name in FACTS and name not in done and known[name] not in (False, 0, "none")
+        name
+        for name, value in known.items()
+        if name in FACTS and name not in done and value not in (False, 0, "none", here.get(name))
     ]
     return made, tuple(carried), tuple(dict.fromkeys(left))
 
@@ -199,10 +203,7 @@ def _schedule(value: Scalar) -> str:
 
 def _scaled(name: str, value: Scalar, here: Scalar, published: Baseline | None) -> float:
     """The trainer's healthy value times the run's over the usual one."""
-    usual: Scalar = None
-    if published is not None:
-        departure = next((one for one in published.departures if one.knob == name), None)
-        usual = departure.usual if departure else value
+    usual: Scalar = settings_of(published.id).get(name) if published else None
     usual = usual or {"lr_G": USUAL_LR, "lr_D": USUAL_LR, "clip_value": USUAL_CLIP}.get(name, value)
     if not (
         isinstance(value, int | float) and isinstance(usual, int | float) and isinstance(here, int | float)

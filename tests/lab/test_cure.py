@@ -163,8 +163,8 @@ def test_runs_that_crash_are_rows() -> None:
 
 
 def runs(
-    configuration: str, stage: str, outcomes: str, remedy: str = "", code: str = "GD402", split: str = "rank", own: int = 1,
-    origin: str = "GD402", true: str = "GD402",
+    configuration: str, stage: str, outcomes: str, remedy: str = "", code: str = "GD402", split: str = "rank",
+    own: int = 1, origin: str = "GD402", true: str = "GD402",
 ) -> list[Row]:  # fmt: skip
     """Rows of a configuration: "h" healthy, "i" ill of `true`."""
     plain = dict.fromkeys(COLUMNS, "") | {
