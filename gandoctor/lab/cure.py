@@ -67,7 +67,7 @@ class Plan:
         for name in self.only:
             if name not in known:
                 raise UserError(f"no configuration is called {name!r}", hint=f"one of: {', '.join(known)}")
-        length = {} if self.steps is None else {"steps": self.steps}
+        length: dict[str, Any] = {} if self.steps is None else {"steps": self.steps}
         chosen = [ill for ill in CONFIGURATIONS if not self.only or ill.name in self.only]
         return [replace(ill, config=replace(ill.config, **length)) for ill in chosen]
 
@@ -266,12 +266,14 @@ def _grouped(
 
 
 _STAGES = ("control", "screen", "final", "judge")
-_PLAIN = {field.name: field.default for field in fields(TrainConfig) if field.name in PER_RUN - {"log"}}
+_PLAIN: dict[str, Any] = {
+    field.name: field.default for field in fields(TrainConfig) if field.name in PER_RUN - {"log"}
+}
 
 
 def _shape(config: TrainConfig) -> str:
     """What runs that train side by side have in common."""
-    return repr(replace(config, **_PLAIN))  # type: ignore[arg-type]
+    return repr(replace(config, **_PLAIN))
 
 
 # --- in the worker ---------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def _made(name: str, family: str, data: str, fault: str = "", dose: float = 1.0,
     return Ill(name, replace(config, log=_QUIET, **changes))
 
 
-BARE: dict[str, float] = {"r1": 0.0, "r2": 0.0}
+BARE: dict[str, Any] = {"r1": 0.0, "r2": 0.0}
 
 # Written down before the study; doses by trials of three seeds each.
 CONFIGURATIONS = (

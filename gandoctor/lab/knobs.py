@@ -50,6 +50,7 @@ def with_remedy(config: TrainConfig, remedy: RemedyRule) -> TrainConfig | None:
     What the rules give by a name only (a penalty, a family, an average) gets the weight of the healthy baseline of
     that family on this data set, as the texts advise for small inputs.
     """
+    changed: TrainConfig | None
     if remedy.id in _BY_ID:
         changed = _BY_ID[remedy.id](config)
     else:
@@ -103,13 +104,13 @@ def _with_penalty(config: TrainConfig, penalty: str) -> TrainConfig:
     return replace(config, **values)
 
 
-def _weight(config: TrainConfig, value: Scalar) -> TrainConfig | None:
+def _weight(config: TrainConfig, value: Any) -> TrainConfig | None:
     if config.gp:
         return replace(config, gp=value)
     return replace(config, r1=value, r2=value if config.r2 else 0.0) if config.r1 else None
 
 
-def _optimizer(config: TrainConfig, value: Scalar) -> TrainConfig | None:
+def _optimizer(config: TrainConfig, value: Any) -> TrainConfig | None:
     match value:
         case "adam":
             return replace(config, decoupled=False, lookahead=0)
@@ -122,21 +123,26 @@ def _optimizer(config: TrainConfig, value: Scalar) -> TrainConfig | None:
     return None
 
 
-def _noise(config: TrainConfig, value: Scalar) -> TrainConfig:
+def _noise(config: TrainConfig, value: Any) -> TrainConfig:
     """Noise of that size, falling to 0 by half of the run; none wanted: what there is falls so."""
     return replace(config, noise=value or config.noise, noise_end=0.0)
 
 
-def _schedule(config: TrainConfig, value: Scalar) -> TrainConfig | None:
-    shapes = {"linear": {"lr_end": 0.05}, "constant": {"lr_end": 1.0}, "warmup": {"warmup": WARMUP}}
-    return replace(config, **shapes[value]) if value in shapes else None  # type: ignore[index,arg-type]
+def _schedule(config: TrainConfig, value: Any) -> TrainConfig | None:
+    shapes: dict[str, dict[str, Any]] = {
+        "linear": {"lr_end": 0.05},
+        "constant": {"lr_end": 1.0},
+        "warmup": {"warmup": WARMUP},
+    }
+    found: dict[str, Any] | None = shapes.get(value)
+    return None if found is None else replace(config, **found)
 
 
-def _plain(name: str) -> Callable[[TrainConfig, Scalar], TrainConfig]:
+def _plain(name: str) -> Callable[[TrainConfig, Any], TrainConfig]:
     return lambda config, value: replace(config, **{name: value})
 
 
-_KNOBS: dict[str, Callable[[TrainConfig, Scalar], TrainConfig | None]] = {
+_KNOBS: dict[str, Callable[[TrainConfig, Any], TrainConfig | None]] = {
     "lr_G": _plain("lr_g"), "lr_D": _plain("lr_d"), "beta1": _plain("beta1"), "beta2": _plain("beta2"),
     "weight_decay": _plain("weight_decay"), "optimizer": _optimizer, "lr_schedule": _schedule,
     "batch_size": _plain("batch"), "n_critic": _plain("d_steps"), "g_steps": _plain("g_steps"),

@@ -119,7 +119,8 @@ def rehearse(
         )  # fmt: skip
         if not first.reproduced:
             return first
-        tried, skipped = [], []
+        tried: list[Tried] = []
+        skipped: list[str] = []
         for id in (remedy.id for remedy in diagnosis.prescription if remedy.code == code):
             remedy = next(one for one in rules[code].remedies if one.id == id)
             made = with_remedy(config, remedy) if applies(remedy, facts_of(config)) else None
@@ -183,11 +184,11 @@ def nearest_config(
     if penalty is not None:
         carried.append(Carried("penalty", penalty, _told(made)["penalty"]))
     done = {one.fact for one in carried} | {"lr_ratio", "steps", "conditional", "family", "data"}
-    here = _told(made)
+    told = _told(made)
     left += [
         name
         for name, value in known.items()
-        if name in FACTS and name not in done and value not in (False, 0, "none", here.get(name))
+        if name in FACTS and name not in done and value not in (False, 0, "none", told.get(name))
     ]
     return made, tuple(carried), tuple(dict.fromkeys(left))
 
@@ -307,12 +308,12 @@ def as_text(done: Rehearsal, rules: Mapping[str, Rule], lang: str = "en") -> str
     counts = {"seeds": done.seeds, "ill": done.ill, "shown": done.shown, "code": done.code}
     lines.append(say("rehearse-shown" if done.reproduced else "rehearse-not-shown", lang, **counts))
     if done.reproduced:
-        for one in done.tried:
-            change = next(r.change.pick(lang) for r in rule.remedies if r.id == one.remedy)
-            low, high = wilson(one.cured, one.tried)
+        for each in deach.tried:
+            change = next(r.change.pick(lang) for r in rule.remedies if r.id == each.remedy)
+            low, high = wilson(each.cured, each.tried)
             lines.append("  " + say(
-                "rehearse-cured", lang, remedy=one.remedy, cured=one.cured, tried=one.tried, low=100 * low,
-                high=100 * high, gone=one.gone, change=change.rstrip(".。"),
+                "rehearse-cured", lang, remedy=each.remedy, cured=each.cured, tried=each.tried, low=100 * low,
+                high=100 * high, gone=each.gone, change=change.rstrip(".。"),
             ))  # fmt: skip
         c = done.control
         lines.append("  " + say("rehearse-control", lang, cured=c.cured, tried=c.tried, gone=c.gone))

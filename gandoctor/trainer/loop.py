@@ -210,7 +210,8 @@ def _clipped(game: Game, gradient: Tensor) -> Tensor:
     """A network's gradient (E, P) with each run's norm bounded."""
     if game.grad_clip is None:
         return gradient
-    return gradient * (game.grad_clip / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp(max=1)
+    share: Tensor = (game.grad_clip / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp(max=1)
+    return gradient * share
 
 
 def _norms(game: Game, name: str, gradient: Tensor, before: Tensor) -> Numbers:
