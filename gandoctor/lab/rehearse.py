@@ -308,7 +308,7 @@ def as_text(done: Rehearsal, rules: Mapping[str, Rule], lang: str = "en") -> str
     counts = {"seeds": done.seeds, "ill": done.ill, "shown": done.shown, "code": done.code}
     lines.append(say("rehearse-shown" if done.reproduced else "rehearse-not-shown", lang, **counts))
     if done.reproduced:
-        for each in deach.tried:
+        for each in done.tried:
             change = next(r.change.pick(lang) for r in rule.remedies if r.id == each.remedy)
             low, high = wilson(each.cured, each.tried)
             lines.append("  " + say(
