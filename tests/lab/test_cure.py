@@ -216,15 +216,18 @@ def test_the_first_ranked_is_chosen_without_the_judges() -> None:
 
 
 def test_what_ranked_first_is_tried_on_the_judges() -> None:
-    rows = [row for row in two_configurations() if row["split"] != "judge" or not row["remedy"]]
-    plan = replace(PLAN, only=(), most=None, steps=None, final=10)
-    groups = [group for group in groups_of("judge", plan, CONFIGURATIONS[:2], RULES, rows)]
-    tried = {
-        (dict(about)["configuration"], dict(about)["remedy"]) for group in groups for about in group.about
+    """Where it is not among their own best three: nothing was screened here, so those are the expert's first."""
+    rows = [row for name in NAMES[:2] for row in runs(name, "control", "iiiiiiiiii")]
+    rows += runs(NAMES[0], "final", "iiiiiiiiii") + runs(NAMES[0], "final", "hhhhhhhhhh", "larger-batch")
+    [group] = groups_of("judge", Plan(), CONFIGURATIONS[:2], RULES, rows)
+    about = [dict(one) for one in group.about]
+    assert {(one["configuration"], one["remedy"], one["split"], one["stage"]) for one in about} == {
+        (NAMES[1], "larger-batch", "judge", "final")
     }
-    screened_best = {"lower-beta1", "wgan-gp", "relativistic-r1-r2"}  # nothing screened: the expert's order
-    assert tried == set() or tried == {(NAMES[1], "wgan-gp")}
-    assert "wgan-gp" in screened_best
+    assert [one["seed"] for one in about] == list(Plan().seeds(CONFIGURATIONS[1], "final"))
+    assert {(run.batch, run.overtime) for run in group.runs} == {(256, 2_000)}
+    rows += runs(NAMES[0], "final", "hhhhhhhhhh", "wgan-gp")  # ranks as high, and stands before it
+    assert groups_of("judge", Plan(), CONFIGURATIONS[:2], RULES, rows) == []
 
 
 def test_the_best_go_on_and_ties_keep_the_experts_order() -> None:
