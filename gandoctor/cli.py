@@ -461,6 +461,58 @@ def report(table: str, write: str | None, part: str) -> int:
 
 
 @lab.command()
+@click.argument("study", type=click.Path(file_okay=False))
+@click.option("--seed", type=click.IntRange(0), default=100_000, show_default=True, help="Of the first run.")
+@click.option(
+    "--controls", type=click.IntRange(1), default=10, show_default=True, help="Seeds that say what is ill."
+)
+@click.option(
+    "--screen", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each remedy at first."
+)
+@click.option(
+    "--final",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="New seeds of the best three, and control.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run, to try it out.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="This configuration of the design; may be repeated."
+)
+@click.option("--most", type=click.IntRange(1), help="Remedies screened on a configuration, to try it out.")
+@_JOBS
+@click.option(
+    "--scheduler", default="", metavar="ADDRESS", help="A Dask scheduler, in place of local processes."
+)
+@click.option("--resume", is_flag=True, help="Go on with the study that is there.")
+def cure(study: str, jobs: int, scheduler: str, resume: bool, **options: Any) -> int:
+    """Try remedies on ill runs, against a control; STUDY gets the table.
+
+    A study that was stopped, or killed, goes on with --resume; nothing is trained twice.
+    """
+    from gandoctor.lab.command import cure as run
+
+    table = run(Path(study), jobs=jobs, scheduler=scheduler, resume=resume, **options)
+    _say(f"the table: {table}\nnow: gandoctor lab cures {shlex.quote(study)}")
+    return OK
+
+
+@lab.command()
+@click.argument("table", type=click.Path(exists=True))
+@click.option(
+    "--write", is_flag=True, help="Write rules/efficacy.csv, docs/cures.md and docs/lab/cure.csv.xz."
+)
+@click.option("--root", type=click.Path(file_okay=False), help="Where rules/ and docs/ lie [this checkout].")
+def cures(table: str, write: bool, root: str | None) -> int:
+    """Make every figure of a cure study anew from its TABLE, or from the study's folder."""
+    from gandoctor.lab.command import cures as figures
+
+    click.echo(figures(Path(table), write=write, root=Path(root) if root else None), nl=False)
+    return OK
+
+
+@lab.command()
 @click.argument("table", type=click.Path(exists=True))
 @click.option(
     "-o", "target", type=click.Path(dir_okay=False), help="The file to write [rules/calibration.toml]."
@@ -509,6 +561,37 @@ def train(folder: str | None, list_faults: bool, **options: Any) -> int:
         raise UserError("FOLDER is missing: where the run is to go", hint="gandoctor train runs/ring")
     run(Path(folder), **options)
     return OK
+
+
+@main.command()
+@_reading
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each setting.")
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Remedies to try.")
+@click.option("--steps", type=click.IntRange(1), help="Generator steps of every run.")
+@click.option(
+    "--format", "form", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True
+)
+def rehearse(paths: Sequence[str], form: str, seeds: int, top: int, steps: int | None, **options: Any) -> int:
+    """Try the first remedies for the one run at PATHS on a small GAN that is ill alike (needs torch; minutes).
+
+    Builds the nearest configuration of the reference trainer, checks that it shows the same primary symptom, and
+    tries remedies beside a control. Exits 0 if the symptom was reproduced, else 3.
+    """
+    from gandoctor.api import diagnose as diagnosed
+    from gandoctor.judge.rules import load_rules
+    from gandoctor.lab.rehearse import as_json, as_text
+    from gandoctor.lab.rehearse import rehearse as rehearsed
+
+    if len(paths) > 1:
+        raise UserError("one run is rehearsed at a time", hint=f"gandoctor rehearse {shlex.quote(paths[0])}")
+    config = _config(**options)
+    known = load_rules(*config.rules)
+    done = rehearsed(
+        diagnosed(paths[0], config), known, seeds=seeds, top=top, steps=steps,
+        tell=lambda remedy: _say(f"training {seeds} runs, " + (f"with {remedy}" if remedy else "without a change")),
+    )  # fmt: skip
+    click.echo(as_json(done, config.lang) if form == "json" else as_text(done, known, config.lang), nl=False)
+    return OK if done.reproduced else UNKNOWN
 
 
 @main.command()

@@ -208,3 +208,17 @@ def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
     p, zz = k / n, z * z / n
     middle, half = p + zz / 2, z * math.sqrt(p * (1 - p) / n + zz / (4 * n))
     return max(0.0, (middle - half) / (1 + zz)), min(1.0, (middle + half) / (1 + zz))
+
+
+def newcombe(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float]:
+    """Return the 95% interval of a difference of shares, k1 of n1 less k2 of n2; (-1, 1) when both n are 0.
+
+    Source: Newcombe 1998, Stat. Med. 17:873, method 10.
+
+    >>> [round(bound, 4) for bound in newcombe(56, 70, 48, 80)]
+    [0.0524, 0.3339]
+    """
+    (low1, high1), (low2, high2) = wilson(k1, n1), wilson(k2, n2)
+    p1, p2 = k1 / n1 if n1 else 0.5, k2 / n2 if n2 else 0.5
+    below, above = math.hypot(p1 - low1, high2 - p2), math.hypot(high1 - p1, p2 - low2)
+    return max(-1.0, p1 - p2 - below), min(1.0, p1 - p2 + above)

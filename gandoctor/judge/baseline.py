@@ -47,6 +47,11 @@ def nearest(facts: Mapping[str, Scalar]) -> Baseline | None:
     return Baseline(str(chosen["id"]), str(chosen["name"]), str(chosen["source"]), departures)
 
 
+def settings_of(id: str) -> Mapping[str, Scalar]:
+    """The settings of a published recipe, by its id; none for an unknown one."""
+    return next((_settings(entry) for entry in _baselines() if entry["id"] == id), {})
+
+
 def _settings(entry: Mapping[str, object]) -> dict[str, Scalar]:
     settings = entry["settings"]
     assert isinstance(settings, dict)

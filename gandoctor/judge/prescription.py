@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gandoctor.findings import Param, Severity
 from gandoctor.interpret.view import RunView
 from gandoctor.judge.diagnosis import Judged, Remedy
+from gandoctor.judge.efficacy import NOTHING, measured
 from gandoctor.judge.rules import RemedyRule, Rule, applies, fill
 from gandoctor.run import Scalar
 
@@ -23,6 +24,7 @@ def prescribe(
 ) -> tuple[Remedy, ...]:
     """The primary's remedies first, then those of symptoms that it did not cause.
 
+    A symptom's remedies stand by the lift that the lab measured (`efficacy.py`), among those that fit as well.
     What the chain makes a consequence gets no remedies of its own: it should go with its cause.
     """
     if primary is None:
@@ -42,17 +44,29 @@ def prescribe(
         view = next((v for v in views if v.pair == one.finding.subject.pair), views[0])
         facts = facts_for(view)
         suited = [remedy for remedy in rules[code].remedies if applies(remedy, facts)]
-        ranked = sorted((_rank(r, one.finding.params, facts), n) for n, r in enumerate(suited))
-        for _, n in ranked[:_PER_SYMPTOM]:
+        lab = measured().get(code, NOTHING)
+        ranked = sorted(  # what the lab measured as equal stays in the expert's order
+            (_rank(r, one.finding.params, facts), -round(lab.lift(r.id), 9), n) for n, r in enumerate(suited)
+        )
+        for _, _, n in ranked[:_PER_SYMPTOM]:
             remedy = suited[n]
             if (code, remedy.id) not in seen:
                 seen.add((code, remedy.id))
-                chosen.append(Remedy(remedy.id, code, fill(remedy, facts), params=dict(one.finding.params)))
+                tally = lab.by_remedy.get(remedy.id)
+                chosen.append(
+                    Remedy(
+                        remedy.id,
+                        code,
+                        fill(remedy, facts),
+                        tally.numbers() if tally else None,
+                        dict(one.finding.params),
+                    )
+                )
     return tuple(chosen[:MOST])
 
 
 def _rank(remedy: RemedyRule, params: Mapping[str, Param], facts: Mapping[str, Scalar]) -> int:
-    """Order before the prior rank: remedies for what this finding shows, then those whose conditions are
+    """Order before what the lab measured: remedies for what this finding shows, then those whose conditions are
     known to hold, then those that merely are not excluded, then those for something else.
     """
     shown = {params.get("check"), params.get("knob")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,50 @@ def report(table: Path, write: Path | None, part: str = "test") -> str:
         (write / name).write_text(f"# Detection study: every figure\n\n{text}", encoding="utf-8")
     if part == "test":
         _note(rows, folder / EVALUATIONS)
+    return text
+
+
+def cure(
+    study: Path, *, seed: int, controls: int, screen: int, final: int, steps: int | None, only: Sequence[str],
+    most: int | None, **options: Any,
+) -> Path:  # fmt: skip
+    """Run a cure study as the options say, and return its table. Raises UserError as `cure.cure` does."""
+    from gandoctor.lab import cure as studies
+
+    plan = studies.Plan(seed, controls, screen, final, steps, tuple(only), most)
+    return studies.cure(study, plan, **options)
+
+
+def cures(table: Path, *, write: bool = False, root: Path | None = None) -> str:
+    """The figures of a cure study, as Markdown; where asked for, they and what they are made from go below `root`.
+
+    Raises UserError if the table cannot be read, or `root` is no checkout.
+    """
+    from gandoctor.lab import cure as studies
+    from gandoctor.lab import cure_table
+    from gandoctor.lab.cure_report import report as figures
+
+    if (table / studies.PLAN).is_file():
+        rows = studies.rows_in(table)
+    else:
+        found = table / cure_table.TABLE if table.is_dir() else table
+        if not found.is_file():
+            raise UserError("no cure study is there", where=str(table), hint="gandoctor lab cure makes one")
+        rows = read_table(found, cure_table.COLUMNS)
+    rows = [{name: str(row.get(name, "")) for name in cure_table.COLUMNS} for row in rows]
+    if not rows:
+        raise UserError("no run of this study is done yet", where=str(table))
+    text = figures(rows)
+    if write:
+        root = root or rules_folder().parent
+        if not ((root / "rules").is_dir() and (root / "docs").is_dir()):
+            raise UserError(
+                "no checkout with rules/ and docs/ is there", where=str(root), hint="--root FOLDER"
+            )
+        (root / "docs" / "lab").mkdir(exist_ok=True)
+        write_table(rows, root / "docs" / "lab" / cure_table.TABLE, cure_table.COLUMNS)
+        (root / "docs" / "cures.md").write_text(text, encoding="utf-8")
+        cure_table.write_efficacy(rows, root / "rules" / "efficacy.csv")
     return text
 
 

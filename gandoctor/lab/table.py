@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import lzma
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,17 +25,17 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_table(rows: Iterable[Row], path: Path) -> None:
+def write_table(rows: Iterable[Row], path: Path, columns: Sequence[str] = COLUMNS) -> None:
     """Write the rows as CSV, compressed if the name ends in .xz. The same rows give the same bytes."""
     text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     data = text.getvalue().encode()
     path.write_bytes(lzma.compress(data, preset=9) if path.suffix == ".xz" else data)
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row]:
     """The rows of a table, every value as text. Raises UserError if it is none."""
     try:
         data = path.read_bytes()
@@ -43,6 +43,6 @@ def read_table(path: Path) -> list[Row]:
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as fault:
         raise UserError(f"cannot be read: {fault}", where=str(path)) from fault
     table = csv.DictReader(io.StringIO(text, newline=""))
-    if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
+    if missing := [name for name in columns if name not in (table.fieldnames or ())]:
         raise UserError(f"no table of a study: it lacks {', '.join(missing[:4])}", where=str(path))
     return list(table)

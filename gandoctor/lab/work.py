@@ -76,7 +76,7 @@ def rows_of(configuration: Configuration, part: str, folder: Path | None, keep: 
                 raise
             if shutil.disk_usage(Path(root).parent).free < ROOM:  # torch and tensorboard word it otherwise
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), root) from fault
-            rows = [common | {"seed": configuration.runs[0].seed, "error": _told(fault)}]
+            rows = [common | {"seed": configuration.runs[0].seed, "error": told(fault)}]
         if folder is not None and not keep:
             shutil.rmtree(folder, ignore_errors=True)
     return rows
@@ -98,7 +98,8 @@ def failed(configuration: Configuration, part: str, error: str) -> list[Row]:
     return [_common(configuration, part) | {"seed": configuration.runs[0].seed, "error": error}]
 
 
-def _told(fault: Exception) -> str:
+def told(fault: Exception) -> str:
+    """A fault in one line: its kind, its words, its place."""
     where = traceback.extract_tb(fault.__traceback__)[-1]
     return f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"[:300]
 
@@ -150,7 +151,7 @@ def _rows_of_run(config: TrainConfig, truth: Mapping[str, Any], folder: Path, se
         try:
             called = _diagnosed(restricted(runs[0], config, style, TAGS), config)
         except Exception as fault:  # a detector's own: it costs this row only
-            called = {"error": _told(fault)}
+            called = {"error": told(fault)}
         rows.append(row | called | {"diagnosis_seconds": round(time.process_time() - started, 3)})
     return rows
 

@@ -130,12 +130,20 @@ class Change(Struct, frozen=True):
 
 
 class Lab(Struct, frozen=True):
-    """How often the remedy cured in the lab, and how often the illness went without it."""
+    """How often the remedy cured in the lab, and how often the illness went without it.
+
+    interval: 95% of the share cured (Wilson). lift: of the share cured over the control's; lift_interval: 95%
+    (Newcombe). said: all that in words.
+    """
 
     cured: int
     tried: int
     control_cured: int
     control_tried: int
+    interval: tuple[float, float]
+    lift: float
+    lift_interval: tuple[float, float]
+    said: str
 
 
 class Remedy(Struct, frozen=True):

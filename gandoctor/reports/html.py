@@ -265,7 +265,6 @@ def _page(template: str, report: contract.Report, **values: Any) -> str:
         "source_of": lambda text: texts.source(text, lang),
         "value": terminal.value,
         "diff": _diff,
-        "interval": _interval,
         "changes": lambda remedy: terminal.changes(remedy, lang),
         "snapshot_line": lambda run: terminal.snapshot_line(run.best_snapshot, run, lang),
         "relative": terminal.relative,
@@ -291,14 +290,6 @@ def _diff(remedy: contract.Remedy) -> str:
         lines += [f"- {knob}: {old}"] if old else []
         lines.append(f"+ {knob}: {new}")
     return "\n".join(lines)
-
-
-def _interval(cured: int, tried: int) -> str:
-    """The 95% interval of a share, `44–97%`."""
-    from gandoctor.stats import wilson
-
-    low, high = wilson(cured, tried)
-    return f"{100 * low:.0f}–{100 * high:.0f}%"
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from gandoctor.findings import Evidence
 from gandoctor.judge.rules import Expression, RemedyRule, Rule, Text, load_rules, read_set, render
 from gandoctor.reports import contract, texts
 from gandoctor.reports.texts import encodable
+from gandoctor.stats import newcombe, wilson
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,7 +263,25 @@ def _remedy(remedy: Remedy, lang: str, rules: Rules) -> contract.Remedy:
         expect=said.expect.pick(lang),
         references=said.references,
         snippet=said.snippet.strip("\n"),
-        lab=contract.Lab(*remedy.lab) if remedy.lab else None,
+        lab=_lab(remedy.lab, lang) if remedy.lab else None,
+    )
+
+
+def _lab(numbers: tuple[int, int, int, int], lang: str) -> contract.Lab:
+    cured, tried, control_cured, control_tried = numbers
+    low, high = wilson(cured, tried)
+    lift = cured / tried - control_cured / control_tried
+    lift_low, lift_high = newcombe(*numbers)
+    said = texts.say(
+        "lab-rate", lang, cured=cured, tried=tried, control_cured=control_cured, control_tried=control_tried,
+        low=100 * low, high=100 * high, lift=100 * lift, lift_low=100 * lift_low, lift_high=100 * lift_high,
+    )  # fmt: skip
+    return contract.Lab(
+        *numbers,
+        (round(low, 3), round(high, 3)),
+        round(lift, 3),
+        (round(lift_low, 3), round(lift_high, 3)),
+        said,
     )
 
 

@@ -177,9 +177,24 @@ def _remedies(run: contract.Run, lang: str) -> Iterable[Line]:
             if turned:
                 yield "", Text(turned, "bold")
             yield "", Text(remedy.why)
+            measured = remedy.lab.said if remedy.lab else say("lab-none", lang)
+            yield "", Text(say("labelled", lang, label=say("in-lab", lang), text=measured))
         else:
-            line = Text.assemble("• ", remedy.change, ("  " + turned if turned else "", "bold"))
+            line = Text.assemble(
+                "• ",
+                remedy.change,
+                ("  " + turned if turned else "", "bold"),
+                f"  ({lab_short(remedy, lang)})",
+            )
             yield say("then", lang) if place == 1 else "", line
+
+
+def lab_short(remedy: contract.Remedy, lang: str) -> str:
+    """`cured 9 of 10 in the lab (60–98%)`, or that it was not measured."""
+    if remedy.lab is None:
+        return say("lab-none", lang)
+    low, high = (100 * bound for bound in remedy.lab.interval)
+    return say("lab-short", lang, cured=remedy.lab.cured, tried=remedy.lab.tried, low=low, high=high)
 
 
 def changes(remedy: contract.Remedy, lang: str) -> str:

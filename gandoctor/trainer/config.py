@@ -59,7 +59,11 @@ class TrainConfig:
     beta1: float = 0.5
     beta2: float = 0.9
     weight_decay: float = 0.0  # L2 inside Adam
+    decoupled: bool = False  # weight_decay as in AdamW: times the learning rate, past the moments
+    lookahead: int = 0  # every so many rounds both networks step back half the way; 0: never
     lr_end: float = 0.05  # both rates fall linearly to this share; 1: constant
+    warmup: float = 0.0  # share of the run over which both rates rise from 0
+    grad_clip: float = 0.0  # bound of each network's gradient norm; 0: none
     d_steps: int = 1  # discriminator steps a round
     g_steps: int = 1  # generator steps a round
 
@@ -67,6 +71,8 @@ class TrainConfig:
     r2: float = 0.0  # the same on fakes
     gp: float = 0.0  # lambda: lambda * E(|grad C| - 1)^2 on interpolates
     clip: float = 0.0  # D's weights stay within +-clip after each step; 0: off
+    smoothing: float = 0.0  # how far the label of reals is below 1: cross-entropy and least squares
+    mode_seeking: float = 0.0  # weight of G's term that drives samples of different z apart
 
     latent: int = 4  # dimension of z, standard normal
     depth_g: int = 3  # hidden layers
@@ -81,7 +87,12 @@ class TrainConfig:
     spectral_norm: bool = False  # in D
     batch_norm: bool = False  # in D, batch statistics, reals and fakes apart
     dropout: float = 0.0  # in D
+    minibatch_std: bool = False  # D's last layer also gets the batch's mean standard deviation
+    pack: int = 1  # samples that D judges at once
     noise: float = 0.0  # standard deviation of the noise on all that D sees
+    noise_end: float = 1.0  # it falls linearly to this share by half of the run; 1: constant
+    ema: float = 0.0  # decay a round of the moving average of G that is measured; 0: G itself
+    overtime: int = 0  # further rounds at the last rates, measured apart
 
     fault: str = ""  # a name in faults.FAULTS; "" is the healthy loop
     dose: float = 1.0  # 1: the fault as measured in the lab; nearer 0: milder
@@ -91,8 +102,21 @@ class TrainConfig:
 
 # Settings that may differ between runs that train side by side: all others shape the program.
 PER_RUN = frozenset(
-    {"seed", "lr_g", "lr_d", "beta1", "beta2", "weight_decay", "lr_end", "r1", "r2", "gp", "clip"}
-    | {"init_g", "init_d", "noise", "dose", "log"}
+    {
+        "seed",
+        "lr_g",
+        "lr_d",
+        "beta1",
+        "beta2",
+        "weight_decay",
+        "lr_end",
+        "warmup",
+        "grad_clip",
+        "r1",
+        "r2",
+        "gp",
+    }
+    | {"clip", "smoothing", "mode_seeking", "init_g", "init_d", "noise", "noise_end", "ema", "dose", "log"}
 )
 
 _NETS: dict[str, dict[str, Any]] = {

@@ -85,13 +85,13 @@ def settings(config: TrainConfig) -> dict[str, Any]:
     return {
         "dataset": config.data,
         "loss": {"ns": "non-saturating", "wgan-clip": "wgan"}.get(config.family, config.family),
-        "optimizer": "adam",
+        "optimizer": "lookahead-adam" if config.lookahead else "adamw" if config.decoupled else "adam",
         "lr_g": config.lr_g,
         "lr_d": config.lr_d,
         "beta1": config.beta1,
         "beta2": config.beta2,
         "weight_decay": config.weight_decay,
-        "lr_schedule": "constant" if config.lr_end == 1 else "linear",
+        "lr_schedule": "warmup" if config.warmup else "constant" if config.lr_end == 1 else "linear",
         "lr_final_factor": config.lr_end,
         "batch_size": config.batch,
         "total_steps": config.steps,
@@ -105,8 +105,19 @@ def settings(config: TrainConfig) -> dict[str, Any]:
         "batch_norm_d": config.batch_norm,
         "instance_noise": config.noise,
         "dropout_d": config.dropout,
+        **{name: value for name, value in _unsaid(config).items() if value},
         "seed": config.seed,
         "log_every": max(1, config.steps // config.log.points),
+    }
+
+
+def _unsaid(config: TrainConfig) -> dict[str, Any]:
+    """Settings that most projects leave unsaid where they are off."""
+    return {
+        "label_smoothing": config.smoothing,
+        "packing": config.pack if config.pack > 1 else 0,
+        "ema": bool(config.ema),
+        "grad_clip": config.grad_clip,
     }
 
 
@@ -158,7 +169,7 @@ def _layout(network: Mlp) -> dict[str, Callable[[Tensor], Tensor]]:
     """How to cut a run's row (P,) into nn.Sequential's parameters: weights (out, in), biases (out,)."""
     cuts: dict[str, Callable[[Tensor], Tensor]] = {}
     at = 0
-    for layer, (fan_in, fan_out) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
+    for layer, (fan_in, fan_out) in enumerate(network.shapes):
         size = fan_in * fan_out
 
         def weight(row: Tensor, at: int = at, fan_in: int = fan_in, size: int = size) -> Tensor:

@@ -22,7 +22,7 @@ from gandoctor.trainer import logs
 from gandoctor.trainer.config import TrainConfig
 from gandoctor.trainer.faults import FAULTS, visible
 from gandoctor.trainer.game import Game, set_up
-from gandoctor.trainer.objectives import one_centred, slope, zero_centred
+from gandoctor.trainer.objectives import mode_seeking, one_centred, slope, zero_centred
 from gandoctor.trainer.probes import measure
 from gandoctor.trainer.truth import TRUE, Measured, State, Truth, conclude, primaries
 
@@ -87,20 +87,28 @@ def _play(
 ) -> list[Measured]:
     """The loop itself. Returns what was measured of each run."""
     config, steps = game.config, game.config.steps
-    log_at = [_every(steps, c.log.points) for c in configs]
-    state_at, measure_at = _every(steps, STATES), _ends(steps, MEASUREMENTS)
+    rounds = steps + config.overtime
+    log_at = [_every(steps, c.log.points, rounds) for c in configs]
+    state_at = _every(steps, STATES, rounds)
+    measure_at = _ends(steps, MEASUREMENTS) | {
+        steps + done for done in _ends(config.overtime, round(MEASUREMENTS * config.overtime / steps))
+    }
     sample_at = [_ends(steps, c.log.images) for c in configs]
     save_at = [_ends(steps, c.log.checkpoints) for c in configs]
     grids = [logs.grids(game, run, folder) for run, folder in enumerate(folders)]
     noted: dict[int, Rows] = {}
     probed: dict[int, Numbers] = {}
     histogram: Tensor | None = None
-    first_g, first_d = game.generator.flat.clone(), game.discriminator.flat.clone()
+    networks = game.generator, game.discriminator
+    first = [network.flat.clone() for network in networks]
+    moved: list[Tensor] = []
+    slow = [network.flat.clone() for network in networks] if config.lookahead else []
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not (progress and console.is_terminal), transient=True) as bar:
-        for step in bar.track(range(steps), description=f"{config.family} on {config.data}"):
-            lr_g, lr_d = game.rates(step / steps)
+        for step in bar.track(range(rounds), description=f"{config.family} on {config.data}"):
+            lr_g, lr_d = game.rates(min(1.0, step / steps))
+            game.anneal(step / steps)
             logged = [run for run, marks in enumerate(log_at) if step in marks]
             notes: Numbers | None = {} if logged or step in state_at else None
 
@@ -108,6 +116,13 @@ def _play(
                 discriminator_step(game, lr_d, notes)
             for _ in range(config.g_steps):
                 generator_step(game, lr_g, notes)
+            if slow and (step + 1) % config.lookahead == 0:
+                for back, network in zip(slow, networks, strict=True):
+                    network.flat.copy_(
+                        back.lerp_(network.flat, 0.5)
+                    )  # Chavdarova et al. 2021, arXiv:2006.14567
+            if game.ema is not None:
+                game.average.flat.lerp_(game.generator.flat, 1 - game.ema)
 
             if notes is not None:
                 notes |= {"lr/G": lr_g[:, 0], "lr/D": lr_d[:, 0]}
@@ -117,6 +132,11 @@ def _play(
                 if step in state_at:
                     noted[step] = rows
             done = step + 1
+            if done == steps:
+                moved = [
+                    (network.flat - start).norm(dim=1) / start.norm(dim=1)
+                    for network, start in zip(networks, first, strict=True)
+                ]
             if done in measure_at:
                 probed[done], histogram = measure(game, histogram)
             for run in [run for run, marks in enumerate(sample_at) if done in marks]:
@@ -125,10 +145,6 @@ def _play(
                 rates = {"G": float(lr_g[run]), "D": float(lr_d[run])}
                 save_checkpoint(folders[run], done, logs.state(game, run, rates), logs.DIGITS)
 
-    moved = [
-        (now.flat - first).norm(dim=1) / first.norm(dim=1)
-        for now, first in ((game.generator, first_g), (game.discriminator, first_d))
-    ]
     return [_measured(game, run, noted, probed, moved) for run in range(len(configs))]
 
 
@@ -146,15 +162,15 @@ def discriminator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
 
     penalty = torch.zeros_like(loss)
     if game.r1 is not None:
-        penalty = penalty + zero_centred(slope(on_real, real), game.r1)
+        penalty = penalty + zero_centred(game.packed(slope(on_real, real)), game.r1)
     if game.r2 is not None:
-        penalty = penalty + zero_centred(slope(on_fake, fake), game.r2)
+        penalty = penalty + zero_centred(game.packed(slope(on_fake, fake)), game.r2)
     if game.gp is not None:
         share = torch.rand(*real.shape[:2], 1, device=real.device)
         between = (share * real + (1 - share) * fake).requires_grad_()
-        penalty = penalty + one_centred(slope(game.judge(between), between), game.gp)
+        penalty = penalty + one_centred(game.packed(slope(game.judge(between), between)), game.gp)
 
-    gradient = game.spoil("D", game.discriminator.gradient(loss + penalty))
+    gradient = _clipped(game, game.spoil("D", game.discriminator.gradient(loss + penalty)))
     before = game.discriminator.flat.clone() if notes is not None else None
     game.adam_d.step(gradient, lr)
     if game.clip is not None:
@@ -176,12 +192,15 @@ def discriminator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
 
 def generator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
     """One step of G. lr: (E, 1). notes: where to write this step's numbers, or None."""
-    fake = game.fakes(game.config.batch)
+    z = game.latents(game.config.batch, game.streams)
+    fake = game.generator(z)
     on_fake = game.judge(fake)
     on_real = game.judge(game.reals(game.config.batch)) if game.objective.pairs else on_fake[:, :0]
     loss = game.objective.g(on_real, on_fake)
+    if game.mode_seeking is not None:
+        loss = loss + mode_seeking(z, fake, game.mode_seeking)
 
-    gradient = game.spoil("G", game.generator.gradient(loss))
+    gradient = _clipped(game, game.spoil("G", game.generator.gradient(loss)))
     before = game.generator.flat.clone() if notes is not None else None
     game.adam_g.step(gradient, lr)
 
@@ -190,6 +209,14 @@ def generator_step(game: Game, lr: Tensor, notes: Numbers | None) -> None:
     notes["loss/G"] = loss.detach()
     notes["samples/fake_std"] = spread(fake.detach())
     notes |= _norms(game, "G", gradient, before)
+
+
+def _clipped(game: Game, gradient: Tensor) -> Tensor:
+    """A network's gradient (E, P) with each run's norm bounded."""
+    if game.grad_clip is None:
+        return gradient
+    share: Tensor = (game.grad_clip / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp(max=1)
+    return gradient * share
 
 
 def _norms(game: Game, name: str, gradient: Tensor, before: Tensor) -> Numbers:
@@ -202,9 +229,9 @@ def _norms(game: Game, name: str, gradient: Tensor, before: Tensor) -> Numbers:
     return found
 
 
-def _every(steps: int, points: int) -> frozenset[int]:
+def _every(steps: int, points: int, rounds: int) -> frozenset[int]:
     """The steps at which to log, from 0 on: every n-th, as `if step % n == 0` does."""
-    return frozenset(range(0, steps, max(1, steps // points)))
+    return frozenset(range(0, rounds, max(1, steps // points)))
 
 
 def _ends(steps: int, times: int) -> frozenset[int]:
@@ -238,7 +265,7 @@ def _measured(
 
 def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
     """Turn measurements into the truth; what is wrong by construction is added as such."""
-    outcome, codes, late = conclude(measured)
+    outcome, codes, late = conclude(measured.until(config.steps))
     fault = FAULTS[config.fault] if config.fault else None
     known: dict[str, State] = {}
     if fault:
@@ -250,6 +277,7 @@ def _conclude(config: TrainConfig, measured: Measured, seconds: float) -> Truth:
     right = primaries(codes, fault.causes if fault else (), tuple(known), late["auc_train"], seen)
     return Truth(
         outcome=outcome,
+        outcome_later=conclude(measured)[0] if config.overtime else "",
         codes={**codes, **known},
         acceptable_primaries=right,
         visible=any(map(seen, right)),

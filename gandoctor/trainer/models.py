@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -26,7 +27,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class Mlp:
     """E perceptrons. Input (E, B, sizes[0]), output (E, B, sizes[-1]).
 
-    sizes: units of each layer. std: (E,) standard deviation of the first weights, 0 for He.
+    sizes: units of each layer. std: (E,) standard deviation of the first weights, 0 for He. minibatch_std: the
+    last layer has one input more, how much the batch varies (Karras et al. 2018, arXiv:1710.10196).
     """
 
     def __init__(
@@ -40,31 +42,31 @@ class Mlp:
         spectral_norm: bool = False,
         batch_norm: bool = False,
         dropout: float = 0.0,
+        minibatch_std: bool = False,
     ) -> None:
-        self.sizes, self.dropout, self.batch_norm = tuple(sizes), dropout, batch_norm
+        self.dropout, self.batch_norm, self.minibatch_std = dropout, batch_norm, minibatch_std
+        self.shapes = [*pairwise(sizes)]  # (fan in, fan out) of each layer
+        if minibatch_std:
+            self.shapes[-1] = (sizes[-2] + 1, sizes[-1])
         self.hidden, self.last = ACTIVATIONS[hidden], ACTIVATIONS[last]
         runs = len(generators)
         rows = [
-            torch.cat([part for layer in pairwise(sizes) for part in _first(*layer, s, g)])
+            torch.cat([part for layer in self.shapes for part in _first(*layer, s, g)])
             for s, g in zip(std, generators, strict=True)
         ]
         self.flat = torch.stack(rows).to(device)  # (E, P)
-        self.weights: list[Tensor] = []  # views into flat: (E, in, out), (E, 1, out), ...
-        at = 0
-        for fan_in, fan_out in pairwise(sizes):
-            for height in (fan_in, 1):
-                view = self.flat[:, at : at + height * fan_out].view(runs, height, fan_out)
-                self.weights.append(view.requires_grad_())
-                at += height * fan_out
+        self.weights = self._views()  # into flat: (E, in, out), (E, 1, out), ...
         # power iteration's estimate of each layer's first singular vector: (E, in, 1)
-        self.singular = [torch.ones(runs, n, 1, device=device) / n**0.5 for n in sizes[:-1]]
+        self.singular = [torch.ones(runs, n, 1, device=device) / n**0.5 for n, _ in self.shapes]
         self.singular = self.singular if spectral_norm else []
         self.iterate = True  # whether power iteration goes on
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the outputs (E, B, sizes[-1]) for inputs (E, B, sizes[0])."""
-        layers = len(self.sizes) - 1
+        layers = len(self.shapes)
         for layer in range(layers):
+            if self.minibatch_std and layer == layers - 1:
+                x = _with_std(x)
             x = torch.baddbmm(self.weights[2 * layer + 1], x, self._weight(layer))
             if layer == layers - 1:
                 return self.last(x)
@@ -74,6 +76,22 @@ class Mlp:
             if self.dropout:
                 x = F.dropout(x, self.dropout)
         return x
+
+    def twin(self) -> Mlp:
+        """The same network with weights of its own, equal at first."""
+        other = copy(self)
+        other.flat = self.flat.detach().clone()
+        other.weights = other._views()
+        return other
+
+    def _views(self) -> list[Tensor]:
+        views, at = [], 0
+        for fan_in, fan_out in self.shapes:
+            for height in (fan_in, 1):
+                view = self.flat[:, at : at + height * fan_out].view(-1, height, fan_out)
+                views.append(view.requires_grad_())
+                at += height * fan_out
+        return views
 
     def cut(self, flat: Tensor) -> list[Tensor]:
         """Return the parts of a buffer (E, P) that belong to each of `weights`, (E, size)."""
@@ -94,7 +112,7 @@ class Mlp:
     def place(self, layer: int) -> tuple[int, int]:
         """Where a layer's weights and biases begin and end in a row of `flat`; the biases stand last."""
         ends = [0]
-        for fan_in, fan_out in pairwise(self.sizes):
+        for fan_in, fan_out in self.shapes:
             ends.append(ends[-1] + (fan_in + 1) * fan_out)
         return ends[layer], ends[layer + 1]
 
@@ -118,13 +136,23 @@ def _first(fan_in: int, fan_out: int, std: float, generator: torch.Generator) ->
     return std * torch.randn(fan_in * fan_out, generator=generator), torch.zeros(fan_out)
 
 
+def _with_std(x: Tensor) -> Tensor:
+    """Features (E, B, n) with the mean over them of their standard deviation over the batch, (E, B, n + 1)."""
+    spread = (x.var(1, unbiased=False, keepdim=True) + 1e-8).sqrt().mean(2, keepdim=True)  # (E, 1, 1)
+    return torch.cat([x, spread.expand(-1, x.shape[1], -1)], 2)
+
+
 class Adam:
     """Adam with a learning rate, betas and L2 weight of its own for each run.
 
     Kingma & Ba 2014, arXiv:1412.6980. torch.optim has one rate a group, so E runs would need E groups.
+    decoupled: the decay of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) in place of L2.
     """
 
-    def __init__(self, flat: Tensor, beta1: Tensor, beta2: Tensor, weight_decay: Tensor) -> None:
+    def __init__(
+        self, flat: Tensor, beta1: Tensor, beta2: Tensor, weight_decay: Tensor, decoupled: bool = False
+    ) -> None:
+        self.decoupled = decoupled
         self.flat, self.beta1, self.beta2, self.weight_decay = flat, beta1, beta2, weight_decay  # (E, 1)
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
         self.decays = bool((weight_decay > 0).any())
@@ -139,7 +167,9 @@ class Adam:
     def step(self, gradient: Tensor, lr: Tensor) -> None:
         """Move the weights (E, P) in place. gradient: (E, P). lr: (E, 1)."""
         self.steps += 1
-        if self.decays:
+        if self.decays and self.decoupled:
+            self.flat.mul_(1 - lr * self.weight_decay)
+        elif self.decays:
             gradient = gradient + self.weight_decay * self.flat
         self.mean.lerp_(gradient, 1 - self.beta1)
         self.square.lerp_(gradient.square(), 1 - self.beta2)

@@ -6,7 +6,7 @@ C is the discriminator's raw output: `real` and `fake` are (E, B). Losses are (E
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,36 @@ def _least_squares(real: Tensor, fake: Tensor) -> tuple[Tensor, Half]:
 
 def _wasserstein(real: Tensor, fake: Tensor) -> tuple[Tensor, Half]:
     return -real.mean(1), fake.mean(1)
+
+
+def smoothed(family: str, share: Tensor) -> Objective:
+    """The family's losses with the label of reals at 1 - share, (E,). Salimans et al. 2016, arXiv:1606.03498.
+
+    Raises KeyError for a loss without labels.
+    """
+    label = 1 - share[:, None]
+
+    def cross_entropy(real: Tensor, fake: Tensor) -> tuple[Tensor, Half]:
+        return (F.softplus(real) - label * real).mean(1), F.softplus(fake).mean(1)
+
+    def least_squares(real: Tensor, fake: Tensor) -> tuple[Tensor, Half]:
+        return 0.5 * (real - label).square().mean(1), 0.5 * fake.square().mean(1)
+
+    d = {"minimax": cross_entropy, "ns": cross_entropy, "lsgan": least_squares}[family]
+    return replace(OBJECTIVES[family], d=d)
+
+
+def mode_seeking(z: Tensor, fake: Tensor, weight: Tensor) -> Tensor:
+    """MSGAN's term of G's loss, (E,): weight * |z1 - z2| / |G(z1) - G(z2)|. Mao et al. 2019, arXiv:1903.05628.
+
+    z: (E, B, latent), fake: (E, B, dim); the halves of a batch are the pairs.
+    """
+    half = z.shape[1] // 2
+
+    def gap(x: Tensor) -> Tensor:
+        return (x[:, :half] - x[:, half : 2 * half]).abs().mean((1, 2))
+
+    return weight * gap(z) / (gap(fake) + 1e-5)
 
 
 OBJECTIVES = {

@@ -23,7 +23,7 @@ def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]
     slope: median |grad C| half way between reals and fakes. clipped: share of D's weights within 1% of
     the clipping bound, NaN without one.
     """
-    data, fakes = game.data, game.fakes(SAMPLES[game.data.name], probe=True)
+    data, fakes = game.data, game.measured_fakes(SAMPLES[game.data.name])
     mode, good = data.score(fakes)
     hits = torch.nn.functional.one_hot(mode, data.modes).float()  # (E, n, K)
     histogram = hits.mean(1)
@@ -38,9 +38,9 @@ def measure(game: Game, last: Tensor | None) -> tuple[dict[str, Tensor], Tensor]
         "std": spread(fakes) / spread(game.held_out),
         "flow": torch.full_like(q, torch.nan) if last is None else 0.5 * (histogram - last).abs().sum(1),
     }
-    on_fakes = game.discriminator(fakes).squeeze(-1)
+    on_fakes = game.outputs(fakes)
     for name, reals in (("auc", game.held_out), ("auc_train", game.train[:, :2_000])):
-        found[name] = pair_accuracy(game.discriminator(game.present(reals)).squeeze(-1), on_fakes)
+        found[name] = pair_accuracy(game.outputs(game.present(reals)), on_fakes)
     found["slope"] = _slope(game, fakes[:, :256])
     found["clipped"] = torch.full_like(q, torch.nan)
     if game.clip is not None:
@@ -61,6 +61,6 @@ def _slope(game: Game, fakes: Tensor) -> Tensor:
     reals = game.present(game.held_out[:, : fakes.shape[1]])
     with torch.enable_grad():
         between = (0.5 * (reals + fakes)).requires_grad_()
-        gradient = slope(game.discriminator(between), between)
+        gradient = game.packed(slope(game.outputs(between), between))
     median: Tensor = gradient.detach().norm(dim=-1).median(1).values
     return median

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Truth:
     """The measured truth of one run."""
 
     outcome: str  # "healthy", "ill" or "grey"
+    outcome_later: str  # the same after the overtime, "" where there is none
     codes: Mapping[str, State]
     acceptable_primaries: tuple[str, ...]  # a diagnosis whose primary is one of these is right
     visible: bool  # whether one of them leaves a trace in the scalars and settings that this run logs
@@ -73,6 +74,17 @@ class Measured:
     state: Mapping[str, Array]
     moved: tuple[float, float]  # G, D
     family: str
+
+    def until(self, steps: int) -> Measured:
+        """What had been measured after so many steps; `moved` is of the end of the run without its overtime."""
+        early, before = self.sample_steps <= steps, self.state_steps < steps
+        return replace(
+            self,
+            sample_steps=self.sample_steps[early],
+            samples={name: values[early] for name, values in self.samples.items()},
+            state_steps=self.state_steps[before],
+            state={name: values[before] for name, values in self.state.items()},
+        )
 
 
 def conclude(measured: Measured) -> tuple[str, dict[str, State], dict[str, float]]:
