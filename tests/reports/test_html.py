@@ -179,7 +179,7 @@ def test_a_remedy_without_a_snippet_has_its_change_to_copy() -> None:
 
 def test_cures_stand_with_their_interval() -> None:
     words = Elements(page(samples.handmade())).words
-    assert "cured 3 of 4 (95% interval 30–95%); without it 0 of 4 recovered" in words
+    assert "cured 3 of 4 (95%: 30–95%); without it 0 of 4 recovered: +75 points (" in words
     assert "not measured" in words
 
 
