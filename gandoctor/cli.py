@@ -659,13 +659,14 @@ def _console() -> Console:
 
 def _check_line(diagnosis: Diagnosis, why: str, missing: Sequence[str], options: dict[str, Any]) -> str:
     """One line a run, ending in the command that reproduces it."""
+    from gandoctor.readers._remote import address
     from gandoctor.reports.texts import clean
 
     primary = diagnosis.primary
     told = f" {primary.finding.code} since {primary.finding.stretch.onset}" if primary else ""
     told += f", not logged: {', '.join(missing)}" if missing else ""
     word = "FAIL" if why else diagnosis.verdict.upper() if diagnosis.verdict == "unknown" else "ok"
-    command = ["gandoctor", "diagnose", str(diagnosis.run.path)]
+    command = ["gandoctor", "diagnose", address(diagnosis.run.path)]
     for name, option in (("roles", "--map"), ("family", "--loss-family"), ("select", "--select"),
                          ("ignore", "--ignore"), ("config", "--config"), ("rule_folders", "--rules"),
                          ("features", "--features")):  # fmt: skip

@@ -22,6 +22,7 @@ from typing import Protocol, TypeVar
 
 import gandoctor.readers as package
 from gandoctor.errors import UserError
+from gandoctor.readers._remote import is_remote, remote_root
 from gandoctor.readers.folders import Folders, names_a_run
 from gandoctor.readers.head import Head, head_of
 from gandoctor.readers.joining import Part, join
@@ -113,7 +114,7 @@ def find_runs(path: str | Path) -> list[RunFiles]:
 
     Raises UserError if the path does not exist or cannot be read.
     """
-    root = Path(path)
+    root = path if isinstance(path, Path) else remote_root(path) if is_remote(path) else Path(path)
     finding = _Finding()
     is_file = _is_file(root)
     for file in [root] if is_file else _walk(root, finding.problems):
@@ -137,7 +138,7 @@ def load_run(found: RunFiles) -> list[Run]:
 def _is_file(root: Path) -> bool:
     """Whether a path is a file (and not a folder). Raises UserError if it is neither, or cannot be read."""
     try:
-        mode = os.stat(root).st_mode
+        mode = root.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(root).close()
             return False
@@ -163,7 +164,8 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
     """
     inside = os.path.realpath(root)
     seen: set[str] = set()
-    folders = [str(root)]
+    kind = type(root)  # a store's paths fetch what is read
+    folders = [os.fspath(root)]
     count = 0
     while folders:
         folder = folders.pop()
@@ -171,10 +173,10 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as fault:
-            problems.append(LogProblem(Path(folder), "", "unreadable", fault.strerror or str(fault)))
+            problems.append(LogProblem(kind(folder), "", "unreadable", fault.strerror or str(fault)))
             continue
         below = []
-        skipped = _SKIPPED_NAMES | _wandbs_own(Path(folder), [entry.name for entry in entries])
+        skipped = _SKIPPED_NAMES | _wandbs_own(kind(folder), [entry.name for entry in entries])
         for entry in entries:
             hidden = entry.name.startswith(".") and entry.name not in _HIDDEN_KEPT
             if hidden or entry.name in skipped:
@@ -189,7 +191,7 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
                     message = f"only {MAX_FILES:,} files were looked at"
                     problems.append(LogProblem(root, "", "too-many-files", message))
                     return
-                yield Path(entry.path)
+                yield kind(entry.path)
         folders += reversed(below)
 
 
@@ -311,7 +313,7 @@ def _places(logs: Iterable[Path]) -> dict[Path, Path]:
 def _common(paths: Iterable[Path], root: Path) -> Path:
     """The common folder of some files; above it where its name only says what lies there."""
     parents = {path.parent for path in paths}
-    home = Path(os.path.commonpath(parents)) if parents else root
+    home = type(root)(os.path.commonpath(parents)) if parents else root
     while home != root and (_PLAIN_FOLDER.fullmatch(home.name) or "/." in f"/{home.relative_to(root)}"):
         home = home.parent
     return home
