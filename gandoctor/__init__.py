@@ -15,12 +15,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gandoctor.api import diagnose, diagnose_all, load, load_all, write
+    from gandoctor.api import diagnose, diagnose_all, fleet, load, load_all, write
     from gandoctor.capture import Recorder
     from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Recorder", "UserError", "__version__", "diagnose", "diagnose_all", "load", "load_all", "write"]
+__all__ = [
+    "Recorder",
+    "UserError",
+    "__version__",
+    "diagnose",
+    "diagnose_all",
+    "fleet",
+    "load",
+    "load_all",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:

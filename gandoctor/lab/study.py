@@ -29,7 +29,8 @@ from gandoctor import __version__
 from gandoctor.errors import UserError
 from gandoctor.lab.design import Configuration, draw
 from gandoctor.lab.table import Row, write_table
-from gandoctor.lab.work import FULL, failed, rows_of, start_worker
+from gandoctor.lab.work import FULL, failed, rows_of
+from gandoctor.many import start_worker
 
 PLAN, ROWS, RUNS, TABLE = "study.json", "rows", "runs", "detect.csv.xz"
 _DIED = "the process that trained it died, twice: out of memory?"

@@ -109,15 +109,17 @@ def load_all(path: str | Path) -> list[Run]:
     return [run for found in find_runs(path) for run in load_run(found)]
 
 
-def find_runs(path: str | Path) -> list[RunFiles]:
+def find_runs(path: str | Path, below: bool = True) -> list[RunFiles]:
     """The runs at or below `path` with their files, sorted by path, none of them read.
+
+    below: whether sub-folders are searched too.
 
     Raises UserError if the path does not exist or cannot be read.
     """
     root = path if isinstance(path, Path) else remote_root(path) if is_remote(path) else Path(path)
     finding = _Finding()
     is_file = _is_file(root)
-    for file in [root] if is_file else _walk(root, finding.problems):
+    for file in [root] if is_file else _walk(root, finding.problems, below):
         reader = _recognise(file, finding.problems)
         if reader is not None:
             finding.files.append((file, reader))
@@ -157,7 +159,7 @@ def _is_file(root: Path) -> bool:
 # --- the search ------------------------------------------------------------------------------------------
 
 
-def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
+def _walk(root: Path, problems: list[LogProblem], deep: bool = True) -> Iterator[Path]:
     """Every file below a folder, in a stable order.
 
     A link to what lies inside `root`, or to a folder above it, adds nothing; other links are followed once.
@@ -176,10 +178,9 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
             problems.append(LogProblem(kind(folder), "", "unreadable", fault.strerror or str(fault)))
             continue
         below = []
-        skipped = _SKIPPED_NAMES | _wandbs_own(kind(folder), [entry.name for entry in entries])
+        wanted = looked_at(kind(folder), [entry.name for entry in entries])
         for entry in entries:
-            hidden = entry.name.startswith(".") and entry.name not in _HIDDEN_KEPT
-            if hidden or entry.name in skipped:
+            if entry.name not in wanted:
                 continue
             if entry.is_symlink() and not _is_new(entry.path, inside, seen):
                 continue
@@ -192,7 +193,25 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
                     problems.append(LogProblem(root, "", "too-many-files", message))
                     return
                 yield kind(entry.path)
-        folders += reversed(below)
+        folders += reversed(below if deep else [])
+
+
+def looked_at(folder: Path, names: Sequence[str], inner: bool = False) -> set[str]:
+    """Of the names in a folder those that a search looks at. inner: also what another file's reader reads."""
+    skipped = _SKIPPED_NAMES | _wandbs_own(folder, names)
+    if not inner:
+        skipped |= _mlflows_own(names) | _dvclives_own(names)
+    return {name for name in names if name not in skipped and (name[:1] != "." or name in _HIDDEN_KEPT)}
+
+
+def _mlflows_own(names: Sequence[str]) -> set[str]:
+    """What the reader of an MLflow run's `meta.yaml` reads beside it."""
+    return {"metrics", "params", "tags", "inputs", "outputs"} if "meta.yaml" in names else set()
+
+
+def _dvclives_own(names: Sequence[str]) -> set[str]:
+    """What the reader of dvclive's `metrics.json` reads beside it."""
+    return {"plots"} if {"metrics.json", "plots"} <= set(names) else set()
 
 
 def _wandbs_own(folder: Path, names: Sequence[str]) -> set[str]:
