@@ -200,7 +200,7 @@ def looked_at(folder: Path, names: Sequence[str], inner: bool = False) -> set[st
     """Of the names in a folder those that a search looks at. inner: also what another file's reader reads."""
     skipped = _SKIPPED_NAMES | _wandbs_own(folder, names)
     if not inner:
-        skipped |= _mlflows_own(names) | _dvclives_own(names)
+        skipped |= _mlflows_own(names) | _dvclives_own(folder, names)
     return {name for name in names if name not in skipped and (name[:1] != "." or name in _HIDDEN_KEPT)}
 
 
@@ -209,9 +209,10 @@ def _mlflows_own(names: Sequence[str]) -> set[str]:
     return {"metrics", "params", "tags", "inputs", "outputs"} if "meta.yaml" in names else set()
 
 
-def _dvclives_own(names: Sequence[str]) -> set[str]:
-    """What the reader of dvclive's `metrics.json` reads beside it."""
-    return {"plots"} if {"metrics.json", "plots"} <= set(names) else set()
+def _dvclives_own(folder: Path, names: Sequence[str]) -> set[str]:
+    """What the reader of dvclive's `metrics.json` reads below it."""
+    own = folder.name == "plots" and "metrics" in names and (folder.parent / "metrics.json").is_file()
+    return {"metrics"} if own else set()
 
 
 def _wandbs_own(folder: Path, names: Sequence[str]) -> set[str]:
