@@ -486,15 +486,29 @@ def probe(paths: Sequence[str], latent: str | None, span: str | None, form: str,
 @_reading
 @_JOBS
 @click.option(
-    "--scheduler", default="", metavar="ADDRESS",
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
     help="A Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT, in place of local processes.",
 )
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="The folder of the results.")
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), default=300.0, show_default=True,
-              help="Seconds for the runs of one folder.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False), help="The folder of the results."
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Seconds for the runs of one folder.",
+)
 @click.option("--retry", is_flag=True, help="Read again what ran out of time or killed its process.")
-@click.option("--reports", type=click.IntRange(0), default=0, metavar="N",
-              help="Write the single reports of the N worst runs, too.")
+@click.option(
+    "--reports",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Write the single reports of the N worst runs, too.",
+)
 def fleet(
     paths: Sequence[str], jobs: int, scheduler: str, output: str, time_limit: float, retry: bool, reports: int,
     **options: Any,

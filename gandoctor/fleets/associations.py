@@ -75,10 +75,12 @@ def associations(runs: pd.DataFrame) -> list[Association]:
     p = np.minimum(1.0, 2 * tails)
     q = benjamini_hochberg(p)
     found = [
-        Association(*names, *map(int, (a[i], n1[i], c[i], n0[i])), float(np.exp(logs[i])),
-                    float(np.exp(logs[i] - _NORMAL * errors[i])), float(np.exp(logs[i] + _NORMAL * errors[i])),
-                    float(p[i]), float(q[i]))
-        for i, names in enumerate(made)
+        Association(
+            code, setting, value, int(a[i]), int(n1[i]), int(c[i]), int(n0[i]), float(np.exp(logs[i])),
+            float(np.exp(logs[i] - _NORMAL * errors[i])), float(np.exp(logs[i] + _NORMAL * errors[i])),
+            float(p[i]), float(q[i]),
+        )
+        for i, (code, setting, value) in enumerate(made)
     ]  # fmt: skip
     return sorted(found, key=lambda one: (one.q, one.p, one.code, one.setting, one.value))
 
@@ -111,7 +113,7 @@ def _told(value: object) -> str:
 
 
 def benjamini_hochberg(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """q values of p values, float64 (n,).
+    """Q values of p values, float64 (n,).
 
     >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.005])).round(3).tolist()
     [0.02, 0.04, 0.04, 0.02]

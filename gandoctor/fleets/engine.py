@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -77,7 +85,9 @@ def run_locally(todo: Iterator[Task], work: Work, jobs: int, done: Report) -> No
         if not any_done and process_context().get_start_method() == "spawn":
             hint = 'a script that asks for several processes does so under `if __name__ == "__main__":`'
             raise UserError("no process could be started", where="jobs", hint=hint)
-        alone = deque(lost)  # one of them may be the poison: none shares a pool with others until they are done
+        alone = deque(
+            lost
+        )  # one of them may be the poison: none shares a pool with others until they are done
         while alone:
             task = alone.popleft()
             if not _until_broken(iter([task]), work, 1, tell):

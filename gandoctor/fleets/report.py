@@ -62,12 +62,18 @@ def read_runs(folder: Path) -> pd.DataFrame:
         for path in sorted((folder / "runs").glob("bucket=*/part.parquet"))
     ]
     if not parts:
-        return schemas()["runs"].empty_table().to_pandas()[columns]
-    runs = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True).reindex(columns=columns)
+        empty: pd.DataFrame = schemas()["runs"].empty_table().to_pandas()
+        return empty[columns]
+    runs = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True).reindex(
+        columns=columns
+    )
     rank = runs["verdict"].map(_RANK)
     order = pd.DataFrame({"rank": rank, "sure": -runs["confidence"].fillna(0.0), "path": runs["path"],
                           "name": runs["name"]})  # fmt: skip
-    return runs.loc[order.sort_values(["rank", "sure", "path", "name"]).index].reset_index(drop=True)
+    worst: pd.DataFrame = runs.loc[order.sort_values(["rank", "sure", "path", "name"]).index].reset_index(
+        drop=True
+    )
+    return worst
 
 
 def render(runs: pd.DataFrame, config: Config, links: dict[int, str]) -> str:
@@ -200,11 +206,13 @@ def _over_time(runs: pd.DataFrame, word: Any) -> list[dict[str, Any]]:
         title = f"{label}: " + ", ".join(f"{word(verdict)} {number:,}" for verdict, number in own.items())
         bars.append(
             {
-                "x": round(44 + place * width, 2), "width": round(max(width - 2, 0.5), 2), "title": title,
+                "x": round(44 + place * width, 2),
+                "width": round(max(width - 2, 0.5), 2),
+                "title": title,
                 "failing": own["failing"] / total if total else 0.0,
                 "ill": (own["failing"] + own["warning"]) / total if total else 0.0,
                 "label": label if place % labels == 0 else "",
-            }  # fmt: skip
+            }
         )
     return bars
 

@@ -81,7 +81,9 @@ def sweep(
     inside = [root for root in roots if Path(folder).absolute().is_relative_to(root)]
     if inside:
         raise UserError(
-            "the results would lie among the runs", where=str(folder), hint="name a folder outside of PATH with -o"
+            "the results would lie among the runs",
+            where=str(folder),
+            hint="name a folder outside of PATH with -o",
         )
     table = Table(folder, _version(config))
     keys, states = table.known(retry)
@@ -146,9 +148,10 @@ def _holds(hashes: np.ndarray[tuple[int], np.dtype[np.uint64]], one: int) -> boo
 def _version(config: Config | None) -> str:
     """What a diagnosis depends on besides the files: gandoctor, the thresholds, what the user decided."""
     own = config or Config()
-    told = hashlib.blake2b(repr((own.thresholds, own.select, own.ignore, own.roles, own.family)).encode(), digest_size=6)
+    told = hashlib.blake2b(
+        repr((own.thresholds, own.select, own.ignore, own.roles, own.family)).encode(), digest_size=6
+    )
     for folder in own.rules:
         for path in sorted(folder.glob("*.toml")):
             told.update(path.read_bytes())
     return f"{__version__} {version()} {told.hexdigest()}"
-

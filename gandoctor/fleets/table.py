@@ -128,9 +128,14 @@ class Table:
             self._rows["units"].append(
                 {
                     "unit": one.unit.key.encode("utf-8", "backslashreplace").decode(),
-                    "stamp": one.unit.stamp, "version": self._version, "runs": len(one.runs),
-                    "size": one.unit.size, "error": one.error, "seconds": one.seconds, "fetched": one.fetched,
-                }  # fmt: skip
+                    "stamp": one.unit.stamp,
+                    "version": self._version,
+                    "runs": len(one.runs),
+                    "size": one.unit.size,
+                    "error": one.error,
+                    "seconds": one.seconds,
+                    "fetched": one.fetched,
+                }
             )
         if len(self._rows["units"]) >= _FLUSH:
             self.flush()
@@ -158,7 +163,9 @@ class Table:
             return
         latest: dict[str, int] = {}  # the last journal that has a unit
         for number in numbers:
-            latest.update(dict.fromkeys(self._read(self._file(number, "units"), "units")["unit"].to_pylist(), number))
+            latest.update(
+                dict.fromkeys(self._read(self._file(number, "units"), "units")["unit"].to_pylist(), number)
+            )
         fresh: dict[str, Any] = {}
         for name in TABLES:
             parts = []
@@ -171,7 +178,9 @@ class Table:
         for bucket in range(BUCKETS):
             for name in TABLES:
                 old = self._bucket(name, bucket)
-                own = pa.array([bucket_of(unit) == bucket for unit in fresh[name]["unit"].to_pylist()], pa.bool_())
+                own = pa.array(
+                    [bucket_of(unit) == bucket for unit in fresh[name]["unit"].to_pylist()], pa.bool_()
+                )
                 kept = old.filter(pc.invert(pc.is_in(old["unit"], value_set=changed)))
                 added = fresh[name].filter(own)
                 if not len(added) and len(kept) == len(old):
@@ -206,7 +215,9 @@ class Table:
             table = pq.ParquetFile(path).read()
             return pa.Table.from_arrays(
                 [
-                    table[one.name].cast(one.type) if one.name in table.column_names else pa.nulls(len(table), one.type)
+                    table[one.name].cast(one.type)
+                    if one.name in table.column_names
+                    else pa.nulls(len(table), one.type)
                     for one in schema
                 ],
                 schema=schema,

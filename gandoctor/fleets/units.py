@@ -131,9 +131,7 @@ def _holds_runs(folders: list[str]) -> bool:
     return all(re.fullmatch(r"[0-9a-f]{32}", name) for name in folders)
 
 
-def _tree(
-    source: _Source, folder: str, folders: list[str], files: list[_File]
-) -> dict[str, _File] | None:
+def _tree(source: _Source, folder: str, folders: list[str], files: list[_File]) -> dict[str, _File] | None:
     """All files of a folder by their paths below it; None if there are more than `MOST_FOLDERS` folders."""
     found = {file.name: file for file in files}
     waiting = list(folders)
@@ -149,7 +147,9 @@ def _tree(
 def _unit(path: str, name: str, files: dict[str, _File], loose: bool, listing: Listing | None) -> Unit:
     told = hashlib.blake2b(digest_size=16)
     for inner in sorted(files):
-        told.update(f"{inner}\0{files[inner].size}\0{files[inner].stamp}\0".encode("utf-8", "surrogateescape"))
+        told.update(
+            f"{inner}\0{files[inner].size}\0{files[inner].stamp}\0".encode("utf-8", "surrogateescape")
+        )
     changed = max((file.modified for file in files.values()), default=0.0)
     size = sum(file.size for file in files.values())
     return Unit(path, name, told.hexdigest(), size, changed, loose, listing)
@@ -205,7 +205,9 @@ class _Store:
         self._files: dict[str, list[_File]] = defaultdict(list)
         for inner, entry in self._listing.files.items():
             folder, _, name = inner.rpartition("/")
-            self._files[folder].append(_File(name or url.rpartition("/")[2], entry.size, entry.stamp, entry.modified))
+            self._files[folder].append(
+                _File(name or url.rpartition("/")[2], entry.size, entry.stamp, entry.modified)
+            )
             while folder:
                 above, _, own = folder.rpartition("/")
                 if own in self._folders[above]:

@@ -82,7 +82,10 @@ def _diagnosed(unit: Unit, config: Config | None, limit: float) -> Result:
 
 def failed(unit: Unit, error: str) -> Result:
     """The result of a unit that could not be diagnosed: one row with the error."""
-    row = _row(unit, unit.path, unit.name or Path(unit.path).name) | {"verdict": "error", "error": _text(error)}
+    row = _row(unit, unit.path, unit.name or Path(unit.path).name) | {
+        "verdict": "error",
+        "error": _text(error),
+    }
     return Result(unit, [row], error=error)
 
 
@@ -132,7 +135,9 @@ def _rows(unit: Unit, diagnosis: Diagnosis) -> tuple[Row, list[Row]]:
         "ended_by": "log" if ended else "file" if unit.changed else "",
         "known_at_step": diagnosis.known_at_step,
         "settings": json.dumps(
-            {_text(name): one.value for name, one in sorted(run.settings.items())}, default=str, ensure_ascii=True
+            {_text(name): one.value for name, one in sorted(run.settings.items())},
+            default=str,
+            ensure_ascii=True,
         ),
     }
     if primary is not None:

@@ -89,7 +89,9 @@ class Columns:
 
 def series_of(tags: dict[str, Columns], path: Path) -> list[Series]:
     """The series of one run. Where no step was ever given (all are 0) the values of a tag are counted."""
-    stepless = all(not any(one.steps) for one in tags.values()) and any(len(one.steps) > 1 for one in tags.values())
+    stepless = all(not any(one.steps) for one in tags.values()) and any(
+        len(one.steps) > 1 for one in tags.values()
+    )
     made = []
     for tag, one in sorted(tags.items()):
         count = len(one.steps)

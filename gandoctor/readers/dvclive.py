@@ -68,7 +68,9 @@ def _fill(one: Columns, file: Path, tag: str, faults: Faults) -> None:
         value = to_number(cells[at_value]) if len(cells) == len(names) else None
         if step is None or value is None or not 0 <= step < 1 << 53:
             cut = number == len(lines)
-            kind, said = ("truncated-tail", "the last line is cut off") if cut else ("bad-line", "no step and value")
+            kind, said = (
+                ("truncated-tail", "the last line is cut off") if cut else ("bad-line", "no step and value")
+            )
             faults.add(f"plots/metrics/{tag}.tsv line {number}", kind, said)
             continue
         one.steps.append(int(step))

@@ -13,7 +13,16 @@ import math
 import sqlite3
 from pathlib import Path
 
-from gandoctor.readers._sqlite import MAX_ROWS, Columns, columns_of, has_tables, opened, series_of, setting, told_apart
+from gandoctor.readers._sqlite import (
+    MAX_ROWS,
+    Columns,
+    columns_of,
+    has_tables,
+    opened,
+    series_of,
+    setting,
+    told_apart,
+)
 from gandoctor.readers.faults import Faults
 from gandoctor.readers.head import Head
 from gandoctor.run import RunParts, Setting

@@ -1,8 +1,8 @@
 """MLflow's file store, `mlruns/EXPERIMENT/RUN/`: read by way of the run's `meta.yaml`.
 
-    metrics/KEY     1795552099192 0.5 0       milliseconds, value, step; "nan", "-inf"; "/" in a key makes folders
-    params/KEY      the value as text
-    tags/KEY        the value as text; MLflow's own begin with "mlflow."
+metrics/KEY     1795552099192 0.5 0       milliseconds, value, step; "nan", "-inf"; "/" in a key makes folders
+params/KEY      the value as text
+tags/KEY        the value as text; MLflow's own begin with "mlflow."
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def _read_metric(file: Path, tag: str, one: Columns, order: int, faults: Faults)
             time, value, step = int(words[0]), float(words[1]), int(words[2]) if len(words) == 3 else 0
         except ValueError:
             cut = number == len(lines) and not whole
-            kind, said = ("truncated-tail", "the last line is cut off") if cut else ("bad-line", "not TIME VALUE STEP")
+            kind, said = (
+                ("truncated-tail", "the last line is cut off") if cut else ("bad-line", "not TIME VALUE STEP")
+            )
             faults.add(f"metrics/{tag} line {number}", kind, said)
             continue
         if abs(step) >= 1 << 62:

@@ -63,14 +63,20 @@ def _read_metrics(
     base: sqlite3.Connection, runs: dict[str, dict[str, Columns]], names: dict[str, str], faults: Faults
 ) -> None:
     known = "run_id" if "run_id" in columns_of(base, "metrics") else "run_name"
-    query = f"SELECT coalesce({known}, run_name), run_name, step, timestamp, metrics FROM metrics ORDER BY rowid"
+    query = (
+        f"SELECT coalesce({known}, run_name), run_name, step, timestamp, metrics FROM metrics ORDER BY rowid"
+    )
     for order, (run, name, step, time, text) in enumerate(base.execute(query)):
         if order >= MAX_ROWS:
             faults.add("metrics", "too-long", f"only the first {MAX_ROWS:,} rows were read")
             return
         record = _json(text)
         if not isinstance(record, dict) or not isinstance(step, int):
-            faults.add(f"row {order + 1}", "bad-record", "a step that is no number, or metrics that are no JSON object")
+            faults.add(
+                f"row {order + 1}",
+                "bad-record",
+                "a step that is no number, or metrics that are no JSON object",
+            )
             continue
         run = str(run)
         names.setdefault(run, str(name))

@@ -77,7 +77,9 @@ def bodies() -> list[tuple[str, list[bytes], bytes | None]]:
                 made.append((".csv", lines, about))
             else:
                 lines = [
-                    json.dumps({"step": int(count), **dict(zip(chosen, map(float, values), strict=True))}).encode()
+                    json.dumps(
+                        {"step": int(count), **dict(zip(chosen, map(float, values), strict=True))}
+                    ).encode()
                     for count, *values in zip(counts, *columns, strict=True)
                 ]
                 made.append((".jsonl", lines, about))
@@ -122,7 +124,9 @@ def tables(out: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, nargs="+", default=[2])
     parser.add_argument("--dask", type=int, default=0, help="also by a local Dask cluster of so many workers")
@@ -134,7 +138,9 @@ def main() -> None:
         if not root.exists():
             started = time.perf_counter()
             size = make(root, options.runs)
-            print(f"made {options.runs:,} runs, {size / 1e6:,.0f} MB, in {time.perf_counter() - started:.0f} s")
+            print(
+                f"made {options.runs:,} runs, {size / 1e6:,.0f} MB, in {time.perf_counter() - started:.0f} s"
+            )
         first: dict[str, bytes] = {}
         engines = [(jobs, 0) for jobs in options.jobs] + ([(1, options.dask)] if options.dask else [])
         for jobs, dask in engines:

@@ -74,7 +74,9 @@ def test_the_rows_are_what_diagnose_says(runs: Path, done: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_number_of_processes_gives_the_same_table(runs: Path, done: Path, tmp_path: Path, jobs: int) -> None:
+def test_every_number_of_processes_gives_the_same_table(
+    runs: Path, done: Path, tmp_path: Path, jobs: int
+) -> None:
     gandoctor.fleet(runs, tmp_path, jobs=jobs)
     same(done, tmp_path)
     for file in sorted(done.glob("[rf]*/*/*.parquet")):
@@ -141,7 +143,9 @@ def test_a_slow_run_costs_its_own_row(runs: Path, tmp_path: Path, monkeypatch: p
         out = tmp_path / f"out{executor is None}"
         if executor is not None:  # a thread is stopped between two steps of Python
             monkeypatch.setattr(
-                work, "find_runs", lambda root, below=True: spin() if root.name == "run01" else real(root, below)
+                work,
+                "find_runs",
+                lambda root, below=True: spin() if root.name == "run01" else real(root, below),
             )
         progress = gandoctor.fleet(runs, out, executor=executor, time_limit=2)
         rows, _ = frames(out)

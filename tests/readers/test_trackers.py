@@ -134,7 +134,10 @@ def test_mlflows_files(tmp_path: Path) -> None:
     assert sorted(one.series) == ["D/loss", "g_loss"]
     assert len(one.series["D/loss"]) == POINTS + 1
     assert math.isnan(one.series["D/loss"].values[-1])
-    assert {name: found.value for name, found in one.settings.items()} == {"lr_d": 0.0004, "tags.team": "vision"}
+    assert {name: found.value for name, found in one.settings.items()} == {
+        "lr_d": 0.0004,
+        "tags.team": "vision",
+    }
     assert [problem.kind for problem in one.problems] == ["truncated-tail"]
 
 
@@ -152,12 +155,22 @@ def test_trackio(tmp_path: Path) -> None:
         for step in range(POINTS):
             record = {"loss": {"D": 1.3, "G": "NaN" if step == 5 else 0.7}, "fid": "Infinity", "note": "words",
                       "sample": {"_type": "trackio.image", "size": 3}}  # fmt: skip
-            row = (f"id-{name}", f"2026-11-01T00:00:{step:02d}+00:00", name, step, json.dumps(record).encode())
-            base.execute("INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES (?, ?, ?, ?, ?)", row)
+            row = (
+                f"id-{name}",
+                f"2026-11-01T00:00:{step:02d}+00:00",
+                name,
+                step,
+                json.dumps(record).encode(),
+            )
+            base.execute(
+                "INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES (?, ?, ?, ?, ?)", row
+            )
         config = json.dumps({"lr_d": 4e-4, "_Username": "me"})
         base.execute("INSERT INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, '')",
                      (f"id-{name}", name, config))  # fmt: skip
-    base.execute("INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES ('id-one', '', 'one', 99, 'x')")
+    base.execute(
+        "INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES ('id-one', '', 'one', 99, 'x')"
+    )
     base.commit()
     base.close()
     one, two = load_all(tmp_path)
@@ -176,7 +189,9 @@ def test_dvclive(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = [f"{step}\t{1 + step / 10}" for step in range(POINTS)]
         file.write_text("\n".join(["step\t" + file.stem, *rows, f"{POINTS}\tnan"]) + "\n")
-    (tmp_path / "dvclive" / "metrics.json").write_text('{"loss_D": 1.0, "train": {"loss_G": 2.0}, "step": 40}')
+    (tmp_path / "dvclive" / "metrics.json").write_text(
+        '{"loss_D": 1.0, "train": {"loss_G": 2.0}, "step": 40}'
+    )
     (tmp_path / "dvclive" / "params.yaml").write_text("lr_d: 0.0004\nbatch_size: 64\n")
     (one,) = load_all(tmp_path)
     assert sorted(one.series) == ["loss_D", "train/loss_G"]
