@@ -28,8 +28,8 @@ OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
 INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that fails
 F = TypeVar("F", bound=Callable[..., Any])
 _KNOWN_LOGS = (
-    "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, notebooks, npy files and pickles of losses"
-    " are read"
+    "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, MLflow, Trackio, dvclive, notebooks, npy files"
+    " and pickles of losses are read"
 )
 _DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn

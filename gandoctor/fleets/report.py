@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gandoctor.config import Config
 
 MOST_ROWS = 20_000  # of the table on the page
-_MOST_PAIRS, _MOST_BARS, _MOST_FAMILIES = 60, 60, 10
+_MOST_PAIRS, _MOST_BARS, _MOST_FAMILIES = 30, 60, 10
 _SURE = 0.05  # q
 _RANK = {"failing": 0, "warning": 1, "error": 2, "unknown": 3, "healthy": 4}
 _COLUMNS = ("unit", "path", "name", "verdict", "error", "primary", "confidence", "onset_fraction", "family",

@@ -27,7 +27,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("page")
     for number, name in enumerate(("d-wins", "healthy-ns", "bad-init", "constant-z")):
         shutil.copytree(ROOT / "fixtures" / name, root / "runs" / f"run{number}")
-    done = CliRunner().invoke(main, ["fleet", str(root / "runs"), "-o", str(root / "fleet"), "--reports", "2"])
+    done = CliRunner().invoke(
+        main, ["fleet", str(root / "runs"), "-o", str(root / "fleet"), "--reports", "2"]
+    )
     assert done.exit_code == 0, done.output
     assert "4 runs" in done.output
     return root / "fleet"
@@ -103,7 +105,9 @@ def test_odds_ratios_are_those_of_the_counts() -> None:
     ratio = 10.5 * 15.5 / (45.5 * 30.5)
     error = np.sqrt(1 / 10.5 + 1 / 45.5 + 1 / 30.5 + 1 / 15.5)
     assert one.ratio == pytest.approx(ratio)
-    assert (one.low, one.high) == pytest.approx((ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)), rel=1e-3)
+    assert (one.low, one.high) == pytest.approx(
+        (ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)), rel=1e-3
+    )
     from scipy.stats import hypergeom
 
     assert one.p == pytest.approx(2 * hypergeom.cdf(10, 100, 40, 55))

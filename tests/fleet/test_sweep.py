@@ -89,6 +89,19 @@ def test_any_executor_gives_the_same_table(runs: Path, done: Path, tmp_path: Pat
     same(done, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_dask_gives_the_same_table(runs: Path, done: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        gandoctor.fleet(runs, tmp_path, executor=client.get_executor(pure=False))
+    same(done, tmp_path)
+
+
 def test_only_what_changed_is_read_again(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs, tmp_path / "runs")
     out = tmp_path / "out"
