@@ -183,12 +183,15 @@ class Table:
                 )
                 kept = old.filter(pc.invert(pc.is_in(old["unit"], value_set=changed)))
                 added = fresh[name].filter(own)
-                if not len(added) and len(kept) == len(old):
-                    continue
                 table = pa.concat_tables([kept, added])
                 order = ("unit",) if name == "units" else ("path", "name", "id")
                 columns = [(column, "ascending") for column in order if column in table.column_names]
                 place = self.folder / name / f"bucket={bucket}" / "part.parquet"
+                first = (
+                    bucket == 0 and not place.exists()
+                )  # so that every table can be read, with rows or without
+                if not len(added) and len(kept) == len(old) and not first:
+                    continue
                 self._write(table.sort_by(columns), place)
         shutil.rmtree(self._journal)
         self._journal.mkdir()
