@@ -213,7 +213,10 @@ def test_a_run_that_kills_its_process_costs_its_own_row(
     whole, _ = frames(done)
     whole = whole[whole["path"].isin(good["path"])].reset_index(drop=True)
     assert len(good) == (14 if limit >= 60 else 0)
-    pd.testing.assert_frame_equal(good, whole, check_dtype=False)  # without a number an error's row has NaN
+    if len(good):
+        pd.testing.assert_frame_equal(
+            good, whole, check_dtype=False
+        )  # without a number an error's row has NaN
 
 
 SLOWED = """
