@@ -17,15 +17,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gandoctor.api import compare, diagnose, diagnose_all, load, load_all, sensitivity, write
+    from gandoctor.api import compare, diagnose, diagnose_all, fleet, load, load_all, sensitivity, write
     from gandoctor.capture import Recorder
     from gandoctor.early_stop import EarlyStop
     from gandoctor.errors import UserError
 
 __version__ = "0.1.0"
 __all__ = [
-    "EarlyStop", "Recorder", "UserError", "__version__", "compare", "diagnose", "diagnose_all", "load", "load_all",
-    "sensitivity", "write",
+    "EarlyStop", "Recorder", "UserError", "__version__", "compare", "diagnose", "diagnose_all", "fleet", "load",
+    "load_all", "sensitivity", "write",
 ]  # fmt: skip
 
 

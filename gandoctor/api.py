@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,10 +22,11 @@ from gandoctor.run import Run
 from gandoctor.thresholds import limits, version
 
 if TYPE_CHECKING:
+    from gandoctor.fleets.sweep import Progress
     from gandoctor.loop.compare import Comparison
     from gandoctor.loop.sensitivity import Sensitivity
 
-__all__ = ["compare", "diagnose", "diagnose_all", "load", "load_all", "sensitivity", "write"]
+__all__ = ["compare", "diagnose", "diagnose_all", "fleet", "load", "load_all", "sensitivity", "write"]
 
 Runs: TypeAlias = Run | str | Path | Sequence[Run | str | Path]
 
@@ -71,6 +73,34 @@ def diagnose_all(
     found = [run for path in several for run in find_runs(path)]
     tell = None if done is None else lambda: done(len(found))
     return diagnose_found(found, config, jobs, tell)
+
+
+def fleet(
+    paths: str | Path | Iterable[str | Path],
+    output: str | Path,
+    config: Config | None = None,
+    *,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    time_limit: float = 300.0,
+    retry: bool = False,
+    tell: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Diagnose every run at or below the paths (folders, or URLs of a store) into a Parquet data set in `output`.
+
+    Folders that did not change since the last pass are not read again; a pass that was killed goes on. What goes
+    wrong with a run is the error in its row. jobs: local processes. executor: any `concurrent.futures.Executor`
+    instead, such as that of Dask's `Client.get_executor()`. time_limit: seconds for the runs of one folder.
+    retry: read again what ran out of time or killed its process. tell: called with the progress.
+    Raises UserError if a path cannot be listed, the data set not written, or the executor breaks.
+    """
+    from gandoctor.fleets.sweep import sweep
+
+    check_config(config)
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    return sweep(
+        several, Path(output), config, jobs=jobs, executor=executor, limit=time_limit, retry=retry, tell=tell
+    )  # fmt: skip
 
 
 def write(

@@ -33,8 +33,8 @@ OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
 INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that fails
 F = TypeVar("F", bound=Callable[..., Any])
 _KNOWN_LOGS = (
-    "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, notebooks, npy files and pickles of losses"
-    " are read"
+    "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, MLflow, Trackio, dvclive, notebooks, npy files"
+    " and pickles of losses are read"
 )
 _DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn
@@ -661,6 +661,56 @@ def probe(paths: Sequence[str], latent: str | None, span: str | None, form: str,
     return OK
 
 
+@main.command()
+@_reading
+@_JOBS
+@click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="A Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT, in place of local processes.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False), help="The folder of the results."
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Seconds for the runs of one folder.",
+)
+@click.option("--retry", is_flag=True, help="Read again what ran out of time or killed its process.")
+@click.option(
+    "--reports",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Write the single reports of the N worst runs, too.",
+)
+def fleet(
+    paths: Sequence[str], jobs: int, scheduler: str, output: str, time_limit: float, retry: bool, reports: int,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Diagnose thousands of runs at PATHS into tables and one page.
+
+    PATHS: folders, or URLs such as s3://bucket/runs. The folder of -o gets index.html and the Parquet tables `runs`
+    and `findings`. Runs that did not change are not read again; a pass that was killed goes on. Exits 0 if the tables
+    hold a run, else 2.
+    """
+    from gandoctor.fleets.command import run
+
+    config = _config(**options)
+    rows, page = run(
+        paths, Path(output), config, jobs=jobs, scheduler=scheduler, limit=time_limit, retry=retry, reports=reports
+    )  # fmt: skip
+    if not rows:
+        _say(f"no training log was found in {', '.join(paths)}\nhint: {_KNOWN_LOGS}")
+        return USAGE
+    _say(f"{rows:,} runs in {output}; the page: {page}")
+    return OK
+
+
 def _numbers(text: str, where: str, kind: type[Any]) -> tuple[Any, ...]:
     try:
         return tuple(kind(part) for part in text.split(","))
@@ -1178,13 +1228,14 @@ def _console() -> Console:
 
 def _check_line(diagnosis: Diagnosis, why: str, missing: Sequence[str], options: dict[str, Any]) -> str:
     """One line a run, ending in the command that reproduces it."""
+    from gandoctor.readers._remote import address
     from gandoctor.reports.texts import clean
 
     primary = diagnosis.primary
     told = f" {primary.finding.code} since {primary.finding.stretch.onset}" if primary else ""
     told += f", not logged: {', '.join(missing)}" if missing else ""
     word = "FAIL" if why else diagnosis.verdict.upper() if diagnosis.verdict == "unknown" else "ok"
-    command = ["gandoctor", "diagnose", str(diagnosis.run.path), *_given(options)]
+    command = ["gandoctor", "diagnose", address(diagnosis.run.path), *_given(options)]
     line = f"{word:7} {diagnosis.run.name}: {diagnosis.verdict}{told}  # {shlex.join(command)}"
     return clean(line)
 

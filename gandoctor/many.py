@@ -6,6 +6,7 @@ A diagnosis of many keeps no more of each series than a report can show: `thinne
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from itertools import product
+from multiprocessing import connection
 from typing import get_args
 
 import numpy as np
@@ -53,7 +55,7 @@ def diagnose_found(
     made: list[list[Diagnosis]] = [[] for _ in found]
     if jobs < 2 or len(found) < 2:
         for number, one in enumerate(found):
-            made[number] = _diagnose(one, config, points)
+            made[number] = diagnose_folder(one, config, points)
             if done:
                 done()
     else:
@@ -61,8 +63,8 @@ def diagnose_found(
     return [diagnosis for own in made for diagnosis in own]
 
 
-def _diagnose(found: RunFiles, config: Config | None, points: int) -> list[Diagnosis]:
-    """The diagnoses of the runs in one folder. Raises UserError."""
+def diagnose_folder(found: RunFiles, config: Config | None, points: int) -> list[Diagnosis]:
+    """The diagnoses of the runs in one folder. points: kept of a series, 0 for all. Raises UserError."""
     try:
         runs = load_run(found)
     except Exception as fault:  # ours: it must not cost the other runs
@@ -91,7 +93,7 @@ def _empty(found: RunFiles, problem: LogProblem) -> Run:
 
 
 class _Processes:
-    """Maps `_diagnose` over folders. A folder whose process dies is tried once more, alone."""
+    """Maps `diagnose_folder` over folders. A folder whose process dies is tried once more, alone."""
 
     def __init__(
         self, found: Sequence[RunFiles], config: Config | None, points: int, jobs: int,
@@ -106,7 +108,7 @@ class _Processes:
         while waiting:
             for number in self._until_broken(waiting, self.jobs):
                 if self._until_broken(deque([number]), 1):
-                    if not any(self.made) and _context().get_start_method() == "spawn":
+                    if not any(self.made) and process_context().get_start_method() == "spawn":
                         raise UserError("no process could be started", where="jobs", hint=_GUARD)
                     self.made[number] = self._died(self.found[number])
                     self._tell()
@@ -115,13 +117,13 @@ class _Processes:
         """Work until nothing waits; the folders in hand when a process died, sorted, else []."""
         in_hand: dict[Future[list[Diagnosis]], int] = {}
         lost: list[int] = []
-        pool = ProcessPoolExecutor(processes, mp_context=_context(), initializer=_ignore_interrupts)
+        pool = ProcessPoolExecutor(processes, mp_context=process_context(), initializer=_ignore_interrupts)
         try:
             while (waiting or in_hand) and not lost:
                 while waiting and len(in_hand) < _AHEAD * processes:
                     number = waiting.popleft()
                     try:
-                        task = pool.submit(_diagnose, self.found[number], self.config, self.points)
+                        task = pool.submit(diagnose_folder, self.found[number], self.config, self.points)
                     except BrokenProcessPool:
                         lost.append(number)
                         break
@@ -154,7 +156,7 @@ class _Processes:
         return [diagnose_run(run, fitting(self.config, run))]
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def process_context() -> multiprocessing.context.BaseContext:
     """Forked processes start at once, but not where threads run that they would lose."""
     can = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     alone = threading.active_count() == 1 and "torch" not in sys.modules
@@ -163,6 +165,20 @@ def _context() -> multiprocessing.context.BaseContext:
 
 def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its processes
+
+
+def start_worker() -> None:
+    """Leave interrupts to the process that started this worker, and end when that is gone, however it ended."""
+    _ignore_interrupts()
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 # --- small results ---------------------------------------------------------------------------------------

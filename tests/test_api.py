@@ -143,7 +143,7 @@ def test_a_fault_of_ours_costs_one_run(several: Path, monkeypatch: pytest.Monkey
         return whole(run, config)
 
     monkeypatch.setattr(many, "diagnose_run", broken)
-    monkeypatch.setattr(many, "_context", lambda: multiprocessing.get_context("fork"))
+    monkeypatch.setattr(many, "process_context", lambda: multiprocessing.get_context("fork"))
     found = gandoctor.diagnose_all(several, jobs=jobs)
     assert [len(diagnosis.run.problems) for diagnosis in found] == [0, 0, 0, 1, 0, 0]
     assert (found[3].verdict, found[1].verdict) == ("unknown", "failing")
@@ -162,7 +162,7 @@ def test_the_death_of_a_process_costs_one_run(several: Path, monkeypatch: pytest
         return whole(path)
 
     monkeypatch.setattr(csv_log, "read", deadly)
-    monkeypatch.setattr(many, "_context", lambda: multiprocessing.get_context("fork"))
+    monkeypatch.setattr(many, "process_context", lambda: multiprocessing.get_context("fork"))
     found = gandoctor.diagnose_all(several, jobs=2)
     assert [diagnosis.run.name for diagnosis in found] == [f"exp{number}" for number in range(6)]
     died = [d.run.name for d in found if any(p.kind == "internal-error" for p in d.run.problems)]

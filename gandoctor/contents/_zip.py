@@ -9,6 +9,7 @@ import io
 import struct
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from gandoctor.contents.tensors import File, Part, Unreadable
 
@@ -37,13 +38,29 @@ class Entry:
         return file.part(self.at + _LOCAL.size + name + extra, self.size)
 
 
-class _Bounded(io.FileIO):
+class _Bounded(io.RawIOBase):
     """A file that zipfile cannot make read much at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _MAX_DIRECTORY:
             raise zipfile.BadZipFile(f"a directory of {size:,} bytes")
-        return super().read(_MAX_DIRECTORY if size is None or size < 0 else size)
+        return self._file.read(_MAX_DIRECTORY if size is None or size < 0 else size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def entries_of(file: Part) -> dict[str, Entry]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from gandoctor.errors import UserError
-from gandoctor.lab.work import FULL, start_worker
+from gandoctor.lab.work import FULL
+from gandoctor.many import start_worker
 
 _DIED = "the process that trained it died, twice: out of memory?"
 

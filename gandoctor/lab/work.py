@@ -5,17 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import math
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +35,6 @@ if TYPE_CHECKING:
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # a full disk: no fault of the configuration
 ROOM = 2**20  # bytes: with less, a fault is the disk's
 LATE = ("cov", "q", "top", "div", "flow", "auc")
-
-
-def start_worker() -> None:
-    """Leave interrupts to the process that started this worker, and end when that is gone, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def rows_of(configuration: Configuration, part: str, folder: Path | None, keep: bool) -> list[Row]:

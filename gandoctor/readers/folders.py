@@ -165,6 +165,11 @@ def names_a_run(folder: str) -> bool:
     return not any(pattern.fullmatch(folder) for pattern in (_PHASE, _KEPT, _INNER, _SILENT))
 
 
+def may_be_run(folder: str) -> bool:
+    """Whether a folder is called as runs are: with a number, or a word such as "exp"."""
+    return _RUN_NAME.search(folder) is not None and "(" not in folder
+
+
 def add_scalars(tag: str, inner: PurePath) -> str | None:
     """The tag that `add_scalars` meant, None if it did not make the folder.
 

@@ -22,6 +22,7 @@ from typing import Protocol, TypeVar
 
 import gandoctor.readers as package
 from gandoctor.errors import UserError
+from gandoctor.readers._remote import is_remote, remote_root
 from gandoctor.readers.folders import Folders, names_a_run
 from gandoctor.readers.head import Head, head_of
 from gandoctor.readers.joining import Part, join
@@ -110,16 +111,16 @@ def load_all(path: str | Path) -> list[Run]:
     return [run for found in find_runs(path) for run in load_run(found)]
 
 
-def find_runs(path: str | Path, recognise: Recogniser | None = None) -> list[RunFiles]:
+def find_runs(path: str | Path, recognise: Recogniser | None = None, below: bool = True) -> list[RunFiles]:
     """The runs at or below `path` with their files, sorted by path, none of them read.
 
-    recognise: what tells a file's reader, if not a look at its head.
+    recognise: what tells a file's reader, if not a look at its head. below: whether sub-folders are searched too.
     Raises UserError if the path does not exist or cannot be read.
     """
-    root = Path(path)
+    root = path if isinstance(path, Path) else remote_root(path) if is_remote(path) else Path(path)
     finding = _Finding()
     is_file = _is_file(root)
-    for file in [root] if is_file else _walk(root, finding.problems):
+    for file in [root] if is_file else _walk(root, finding.problems, below):
         reader = (recognise or reader_of)(file, finding.problems)
         if reader is not None:
             finding.files.append((file, reader))
@@ -144,7 +145,7 @@ def load_run(found: RunFiles, read_file: FileReader | None = None) -> list[Run]:
 def _is_file(root: Path) -> bool:
     """Whether a path is a file (and not a folder). Raises UserError if it is neither, or cannot be read."""
     try:
-        mode = os.stat(root).st_mode
+        mode = root.stat().st_mode
         if stat.S_ISDIR(mode):
             os.scandir(root).close()
             return False
@@ -163,14 +164,15 @@ def _is_file(root: Path) -> bool:
 # --- the search ------------------------------------------------------------------------------------------
 
 
-def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
+def _walk(root: Path, problems: list[LogProblem], deep: bool = True) -> Iterator[Path]:
     """Every file below a folder, in a stable order.
 
     A link to what lies inside `root`, or to a folder above it, adds nothing; other links are followed once.
     """
     inside = os.path.realpath(root)
     seen: set[str] = set()
-    folders = [str(root)]
+    kind = type(root)  # a store's paths fetch what is read
+    folders = [os.fspath(root)]
     count = 0
     while folders:
         folder = folders.pop()
@@ -178,13 +180,12 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as fault:
-            problems.append(LogProblem(Path(folder), "", "unreadable", fault.strerror or str(fault)))
+            problems.append(LogProblem(kind(folder), "", "unreadable", fault.strerror or str(fault)))
             continue
         below = []
-        skipped = _SKIPPED_NAMES | _wandbs_own(Path(folder), [entry.name for entry in entries])
+        wanted = looked_at(kind(folder), [entry.name for entry in entries])
         for entry in entries:
-            hidden = entry.name.startswith(".") and entry.name not in _HIDDEN_KEPT
-            if hidden or entry.name in skipped:
+            if entry.name not in wanted:
                 continue
             if entry.is_symlink() and not _is_new(entry.path, inside, seen):
                 continue
@@ -196,8 +197,27 @@ def _walk(root: Path, problems: list[LogProblem]) -> Iterator[Path]:
                     message = f"only {MAX_FILES:,} files were looked at"
                     problems.append(LogProblem(root, "", "too-many-files", message))
                     return
-                yield Path(entry.path)
-        folders += reversed(below)
+                yield kind(entry.path)
+        folders += reversed(below if deep else [])
+
+
+def looked_at(folder: Path, names: Sequence[str], inner: bool = False) -> set[str]:
+    """Of the names in a folder those that a search looks at. inner: also what another file's reader reads."""
+    skipped = _SKIPPED_NAMES | _wandbs_own(folder, names)
+    if not inner:
+        skipped |= _mlflows_own(names) | _dvclives_own(folder, names)
+    return {name for name in names if name not in skipped and (name[:1] != "." or name in _HIDDEN_KEPT)}
+
+
+def _mlflows_own(names: Sequence[str]) -> set[str]:
+    """What the reader of an MLflow run's `meta.yaml` reads beside it."""
+    return {"metrics", "params", "tags", "inputs", "outputs"} if "meta.yaml" in names else set()
+
+
+def _dvclives_own(folder: Path, names: Sequence[str]) -> set[str]:
+    """What the reader of dvclive's `metrics.json` reads below it."""
+    own = folder.name == "plots" and "metrics" in names and (folder.parent / "metrics.json").is_file()
+    return {"metrics"} if own else set()
 
 
 def _wandbs_own(folder: Path, names: Sequence[str]) -> set[str]:
@@ -318,7 +338,7 @@ def _places(logs: Iterable[Path]) -> dict[Path, Path]:
 def _common(paths: Iterable[Path], root: Path) -> Path:
     """The common folder of some files; above it where its name only says what lies there."""
     parents = {path.parent for path in paths}
-    home = Path(os.path.commonpath(parents)) if parents else root
+    home = type(root)(os.path.commonpath(parents)) if parents else root
     while home != root and (_PLAIN_FOLDER.fullmatch(home.name) or "/." in f"/{home.relative_to(root)}"):
         home = home.parent
     return home

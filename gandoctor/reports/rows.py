@@ -14,6 +14,7 @@ from msgspec import UNSET
 import gandoctor
 from gandoctor.findings import Evidence
 from gandoctor.judge.rules import Expression, RemedyRule, Rule, Text, load_rules, read_set, render
+from gandoctor.readers._remote import address
 from gandoctor.reports import contract, texts
 from gandoctor.reports.texts import encodable
 from gandoctor.stats import newcombe, wilson
@@ -311,7 +312,7 @@ def _baseline(one: Baseline) -> contract.Baseline:
 
 
 def _path(path: Path) -> str:
-    return encodable(path.as_posix())
+    return encodable(address(path))
 
 
 def _finite(value: Scalar) -> tuple[Scalar, Any]:

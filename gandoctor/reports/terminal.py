@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gandoctor.readers._remote import address
 from gandoctor.reports import contract, rows, texts
 from gandoctor.reports.texts import at_step, clean, number, say
 
@@ -288,7 +289,7 @@ def map_command(diagnosis: Diagnosis) -> str:
     """`gandoctor diagnose PATH --map TAG=D.loss ...`, with the best guess of what is missing."""
     missing = _missing(diagnosis)
     guesses = _guesses(diagnosis, missing)
-    command = ["gandoctor", "diagnose", clean(diagnosis.run.path.as_posix())]
+    command = ["gandoctor", "diagnose", clean(address(diagnosis.run.path))]
     for network in missing:
         command += ["--map", f"{guesses.get(network, 'TAG')}={network}.loss"]
     return shlex.join(command)

@@ -27,7 +27,8 @@ from typing import Any, TypeAlias
 from gandoctor.api import diagnose_all
 from gandoctor.findings import Severity, State
 from gandoctor.judge.diagnosis import Diagnosis
-from gandoctor.lab.work import start_worker, train
+from gandoctor.lab.work import train
+from gandoctor.many import start_worker
 from gandoctor.trainer import FAULTS, LogConfig, TrainConfig, configure
 from gandoctor.trainer.config import BASELINES
 from gandoctor.trainer.truth import FALSE, TRUE, UNKNOWN
