@@ -38,10 +38,26 @@ _KNOWN_LOGS = (
 )
 _DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn
+_SECTIONS = {  # of the help; what stands in none comes last
+    "What went wrong": ("diagnose", "check", "watch"),
+    "Did the change help": ("compare", "sensitivity", "journal"),
+    "Ask": ("explain", "rules", "roles"),
+    "See more, and measure": ("probe", "train", "lab"),
+}
 
 
 class _Group(click.Group):
     """Bad usage and UserError give one helpful message on stderr and exit 2."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for."""
+        left = [name for name in self.list_commands(ctx) if not any(name in own for own in _SECTIONS.values())]
+        wide = formatter.width - 6 - max(map(len, self.commands), default=0)
+        for title, names in {**_SECTIONS, "More": left}.items():
+            rows = [(name, self.commands[name].get_short_help_str(wide)) for name in names if name in self.commands]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False
@@ -94,7 +110,13 @@ def _usage_hint(fault: click.ClickException) -> str:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="gandoctor", message="%(prog)s %(version)s")
 def main() -> None:
-    """Read what a GAN run left behind, find what went wrong and when, and say what to change first."""
+    """Read what a GAN run left behind, find what went wrong and when, and say what to change first.
+
+    \b
+    gandoctor diagnose runs/exp1       a summary, and gandoctor-report.html
+    gandoctor explain GD201            all about a symptom
+    gandoctor COMMAND --help           what a command takes
+    """
 
 
 # --- options ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Needs Playwright and the system's Chromium, as the browser tests do.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -15,20 +16,22 @@ from PIL import Image
 import gandoctor
 
 ROOT = Path(__file__).parents[2]
-WIDTH, HEIGHT = 1100, 800
+WIDTH, HEIGHT = 1100, 960
 COLOURS = 128  # of the palette: a page has few, and the file stays small
-RUN = "late-collapse"
+RUN = "fixtures/constant-z"
 
 
 def shoot(folder: Path) -> list[Path]:
     """Write the first screen and the plots of one report. Returns what was written."""
     from playwright.sync_api import sync_playwright
 
+    folder = folder.resolve()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     written = []
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as play:
         page_at = Path(temporary) / "report.html"
-        gandoctor.write(gandoctor.diagnose(ROOT / "fixtures" / RUN), page_at)
+        with contextlib.chdir(ROOT):  # so that the page names no folder of this machine
+            gandoctor.write(gandoctor.diagnose(RUN), page_at)
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(page_at.as_uri())
