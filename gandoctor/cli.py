@@ -34,7 +34,7 @@ INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that f
 F = TypeVar("F", bound=Callable[..., Any])
 _KNOWN_LOGS = (
     "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, notebooks, npy files and pickles of losses"
-    " are read"
+    " are read; a CSV with the columns step, loss_D and loss_G will do"
 )
 _DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn
@@ -206,7 +206,8 @@ def diagnose(
 ) -> int:  # fmt: skip
     """Say what went wrong in the runs at PATHS; write a report.
 
-    Prints a summary and writes an HTML report, for every run at or below PATHS.
+    PATHS: folders or files, as runs/exp1, lightning_logs or train.log; every run at or below them counts.
+    Prints a summary and writes an HTML report.
 
     --format replaces both. Exits 0 if at least one file was read, else 2.
     """
@@ -272,7 +273,7 @@ def check(
     for fault in faults:
         _say(str(fault))
     if not diagnoses and not faults:
-        _say(f"no training log was found in {', '.join(paths)}")
+        _say(str(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS)))
     if write_baseline:
         count = checking.write_baseline(diagnoses, Path(write_baseline))
         _say(f"{count} findings accepted in {write_baseline}")
