@@ -51,10 +51,16 @@ class _Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by what they are for."""
-        left = [name for name in self.list_commands(ctx) if not any(name in own for own in _SECTIONS.values())]
+        left = [
+            name for name in self.list_commands(ctx) if not any(name in own for own in _SECTIONS.values())
+        ]
         wide = formatter.width - 6 - max(map(len, self.commands), default=0)
         for title, names in {**_SECTIONS, "More": left}.items():
-            rows = [(name, self.commands[name].get_short_help_str(wide)) for name in names if name in self.commands]
+            rows = [
+                (name, self.commands[name].get_short_help_str(wide))
+                for name in names
+                if name in self.commands
+            ]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -116,7 +122,7 @@ def main() -> None:
     gandoctor diagnose runs/exp1       a summary, and gandoctor-report.html
     gandoctor explain GD201            all about a symptom
     gandoctor COMMAND --help           what a command takes
-    """
+    """  # noqa: D301 (click's mark for lines that stand as they are)
 
 
 # --- options ---------------------------------------------------------------------------------------------

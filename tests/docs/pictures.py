@@ -85,7 +85,8 @@ def curves(figure: _figures.Figure, judged: Judged, diagnosis: Diagnosis) -> Ite
     stretch = judged.finding.stretch
     start = float(x(max(first, stretch.onset)))
     width = float(x(last if stretch.end is None else min(last, stretch.end))) - start
-    yield f'<rect x="{start:.1f}" y="{TOP}" width="{max(2.0, width):.1f}" height="{HEIGHT - TOP - BOTTOM}" fill="#fde0c5"/>'
+    size = f'width="{max(2.0, width):.1f}" height="{HEIGHT - TOP - BOTTOM}"'
+    yield f'<rect x="{start:.1f}" y="{TOP}" {size} fill="#fde0c5"/>'
     for share in (0.0, 0.5, 1.0):
         value = low + share * (high - low)
         at = HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
@@ -108,7 +109,9 @@ def curves(figure: _figures.Figure, judged: Judged, diagnosis: Diagnosis) -> Ite
         steps, values = _figures.thin(line.steps, line.values, POINTS)
         yield f'<path d="{_path(x(steps), y(values), values)}" fill="none" stroke="{tone}" stroke-width="1.5"/>'
         if len(line.broken):
-            ticks = "".join(f"M{float(at):.1f} {TOP}v8" for at in x(line.broken[:: 1 + len(line.broken) // 100]))
+            ticks = "".join(
+                f"M{float(at):.1f} {TOP}v8" for at in x(line.broken[:: 1 + len(line.broken) // 100])
+            )
             yield f'<path d="{ticks}" stroke="{tone}" stroke-width="2"/>'
         yield f'<path d="M{place} 18h18" stroke="{tone}" stroke-width="3"/>'
         name = line.name + (" (ticks: not finite)" if len(line.broken) else "")

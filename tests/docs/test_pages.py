@@ -107,7 +107,12 @@ def test_what_a_page_shows_runs_and_prints_what_it_says(tmp_path: Path, page: st
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "rules/README.md", *sorted(DOCS.glob("*.md"))]
+    return [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "rules/README.md",
+        *sorted(DOCS.glob("*.md")),
+    ]
 
 
 def test_each_page_with_code_is_run_by_some_test() -> None:
@@ -137,7 +142,9 @@ def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None
             assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text("utf-8"), command
         elif words[:2] == ["python", "-m"]:
             place = ROOT / words[2].replace(".", "/")
-            assert place.with_suffix(".py").exists() or (place / "__main__.py").exists() or "venv" in command, command
+            assert (
+                place.with_suffix(".py").exists() or (place / "__main__.py").exists() or "venv" in command
+            ), command
         elif words[1].endswith(".py") and "/" in words[1]:
             assert (ROOT / words[1]).exists(), command
 
@@ -166,7 +173,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.exists(), target
         if anchor:
             heads = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.M)
-            assert anchor in {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}, anchor
+            assert anchor in {
+                re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads
+            }, anchor
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -183,7 +192,9 @@ def test_completion_is_as_documented(shell: str) -> None:
 
 def test_every_term_of_the_glossary_is_the_word_of_the_texts() -> None:
     pairs = list(_texts())
-    rows = re.findall(r"^\| ([a-z][^|]*?) \| ([^|]*?[一-鿿][^|]*?) \|", (DOCS / "glossary.md").read_text("utf-8"), re.M)
+    rows = re.findall(
+        r"^\| ([a-z][^|]*?) \| ([^|]*?[一-鿿][^|]*?) \|", (DOCS / "glossary.md").read_text("utf-8"), re.M
+    )
     assert len(rows) > 40
     for english, chinese in rows:
         for term in re.sub(r" \([A-Z]\)", "", english).split(", "):
