@@ -38,7 +38,7 @@ _KNOWN_LOGS = (
 )
 _DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn
-_SECTIONS = {  # of the help; what stands in none comes last
+_SECTIONS: dict[str, tuple[str, ...]] = {  # of the help; what stands in none comes last
     "What went wrong": ("diagnose", "check", "watch"),
     "Did the change help": ("compare", "sensitivity", "journal"),
     "Ask": ("explain", "rules", "roles"),
@@ -51,9 +51,8 @@ class _Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by what they are for."""
-        left = [
-            name for name in self.list_commands(ctx) if not any(name in own for own in _SECTIONS.values())
-        ]
+        told = {name for own in _SECTIONS.values() for name in own}
+        left = tuple(name for name in self.list_commands(ctx) if name not in told)
         wide = formatter.width - 6 - max(map(len, self.commands), default=0)
         for title, names in {**_SECTIONS, "More": left}.items():
             rows = [
