@@ -34,14 +34,35 @@ INTERNAL, INTERRUPTED = 70, 130  # 70: EX_SOFTWARE, never taken for a run that f
 F = TypeVar("F", bound=Callable[..., Any])
 _KNOWN_LOGS = (
     "TensorBoard events, CSV, JSON(L), text logs, W&B offline runs, MLflow, Trackio, dvclive, notebooks, npy files"
-    " and pickles of losses are read"
+    " and pickles of losses are read; a CSV with the columns step, loss_D and loss_G will do"
 )
 _DEBUG = "GANDOCTOR_DEBUG"
 _BAR_FROM = 5  # folders; fewer are done before a bar is drawn
+_SECTIONS: dict[str, tuple[str, ...]] = {  # of the help; what stands in none comes last
+    "What went wrong": ("diagnose", "check", "watch", "fleet"),
+    "Did the change help": ("compare", "sensitivity", "journal", "rehearse"),
+    "Ask": ("explain", "rules", "roles"),
+    "See more, and measure": ("probe", "train", "lab"),
+}
 
 
 class _Group(click.Group):
     """Bad usage and UserError give one helpful message on stderr and exit 2."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for."""
+        told = {name for own in _SECTIONS.values() for name in own}
+        left = tuple(name for name in self.list_commands(ctx) if name not in told)
+        wide = formatter.width - 6 - max(map(len, self.commands), default=0)
+        for title, names in {**_SECTIONS, "More": left}.items():
+            rows = [
+                (name, self.commands[name].get_short_help_str(wide))
+                for name in names
+                if name in self.commands
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False
@@ -94,7 +115,13 @@ def _usage_hint(fault: click.ClickException) -> str:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="gandoctor", message="%(prog)s %(version)s")
 def main() -> None:
-    """Read what a GAN run left behind, find what went wrong and when, and say what to change first."""
+    """Read what a GAN run left behind, find what went wrong and when, and say what to change first.
+
+    \b
+    gandoctor diagnose runs/exp1       a summary, and gandoctor-report.html
+    gandoctor explain GD201            all about a symptom
+    gandoctor COMMAND --help           what a command takes
+    """  # noqa: D301 (click's mark for lines that stand as they are)
 
 
 # --- options ---------------------------------------------------------------------------------------------
@@ -184,7 +211,8 @@ def diagnose(
 ) -> int:  # fmt: skip
     """Say what went wrong in the runs at PATHS; write a report.
 
-    Prints a summary and writes an HTML report, for every run at or below PATHS.
+    PATHS: folders or files, as runs/exp1, lightning_logs or train.log; every run at or below them counts.
+    Prints a summary and writes an HTML report.
 
     --format replaces both. Exits 0 if at least one file was read, else 2.
     """
@@ -250,7 +278,7 @@ def check(
     for fault in faults:
         _say(str(fault))
     if not diagnoses and not faults:
-        _say(f"no training log was found in {', '.join(paths)}")
+        _say(str(UserError("no training log was found", where=", ".join(paths), hint=_KNOWN_LOGS)))
     if write_baseline:
         count = checking.write_baseline(diagnoses, Path(write_baseline))
         _say(f"{count} findings accepted in {write_baseline}")

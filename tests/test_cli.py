@@ -138,6 +138,23 @@ def test_a_missing_path_does_not_hide_the_others(tmp_path: Path) -> None:
     assert result.stderr == f"gandoctor: {tmp_path / 'nowhere'}: no such file or directory\n"
 
 
+def test_a_missing_path_is_told_with_what_is_like_it(tmp_path: Path) -> None:
+    failing(tmp_path / "log.csv")
+    result = run("diagnose", tmp_path / "logg.csv")
+    where = tmp_path / "logg.csv"
+    assert result.stderr == (
+        f"gandoctor: {where}: no such file or directory\nhint: did you mean {tmp_path / 'log.csv'}?\n"
+    )
+    result = run("diagnose", tmp_path / "no/log.csv")
+    assert f"hint: nor is there a folder {tmp_path / 'no'}; the working directory is " in result.stderr
+
+
+def test_every_command_stands_in_one_section_of_the_help() -> None:
+    text = run("--help").stdout
+    for name in cli.main.commands:
+        assert text.count(f"\n  {name} ") == 1
+
+
 def test_map_and_family_change_the_reading(tmp_path: Path) -> None:
     n = np.arange(400)
     log = write_csv(tmp_path / "log.csv", step=50 * n, first=np.where(n > 99, 0.002, 1.3) + n % 7 / 1e4,

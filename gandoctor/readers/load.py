@@ -16,7 +16,9 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -153,12 +155,25 @@ def _is_file(root: Path) -> bool:
             raise UserError("neither a file nor a folder", where=str(root))
         root.open("rb").close()
     except FileNotFoundError as fault:
-        raise UserError("no such file or directory", where=str(root)) from fault
+        raise UserError("no such file or directory", where=str(root), hint=_near(root)) from fault
     except OSError as fault:
         raise UserError(f"cannot be read: {fault.strerror or fault}", where=str(root)) from fault
     except ValueError as fault:  # a NUL in the name
         raise UserError("no such file or directory", where=ascii(str(root))) from fault
     return True
+
+
+_NAMES = 5_000  # of a folder that are compared with one that is not there
+
+
+def _near(root: Path) -> str:
+    """What may have been meant by a path that is not there, "" where nothing is like it."""
+    try:
+        names = sorted(entry.name for entry in islice(os.scandir(root.parent), _NAMES))
+    except OSError:
+        return f"nor is there a folder {root.parent}; the working directory is {Path.cwd()}"
+    near = get_close_matches(root.name, names, n=1)
+    return f"did you mean {root.parent / near[0]}?" if near else ""
 
 
 # --- the search ------------------------------------------------------------------------------------------

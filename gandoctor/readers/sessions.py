@@ -252,15 +252,17 @@ def _settled(series: Logged) -> dict[str, Series]:
 
     Where the steps of the main series repeat (all are 0, or the log counts epochs but writes batches)
     the write order takes their place. Where only a lesser one's do, it takes the steps of the records
-    around it.
+    around it. An epoch beside each row repeats itself, not the steps: a validation metric has a row of its
+    own at a step that the losses have, too.
     """
     series = {tag: one for tag, one in series.items() if len(one)}
     if not series:
         return {}
     longest = max(map(len, series.values()))
     main = [one for one in series.values() if len(one) >= 0.5 * longest]
+    repeating = [one for one in main if _repeats(one)]
     reference = max(main, key=len)
-    if any(map(_repeats, main)):
+    if len(repeating) == len(main) or any(map(_differs, repeating)):
         return {
             tag: _last_of_each(replace(one, steps=_places(reference, one), unit=Unit.RECORD))
             for tag, one in series.items()
@@ -278,6 +280,13 @@ def _repeats(one: Series) -> bool:
         return False
     again = np.count_nonzero(np.diff(np.sort(one.steps)) == 0)
     return bool(again > _REPEATS * len(one))
+
+
+def _differs(one: Series) -> bool:
+    """Whether a step that repeats has more than one value, somewhere."""
+    order = np.lexsort((one.order, one.steps))
+    steps, values = one.steps[order], one.values[order]
+    return bool(np.any((steps[1:] == steps[:-1]) & (values[1:] != values[:-1])))
 
 
 def _grows(one: Series) -> bool:

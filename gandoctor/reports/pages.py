@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,11 +15,16 @@ from gandoctor.thresholds import limits
 _HEAD = "<!-- Generated from rules/{code}.toml by `make docs`. Edit the rule, not this page. -->"
 
 
-def write_pages(folder: Path) -> list[Path]:
-    """Write one page a symptom and an index. Returns what was written."""
+def write_pages(folder: Path, pictures: Path | None = None) -> list[Path]:
+    """Write one page a symptom and an index. Returns what was written.
+
+    pictures: holds `GD….svg` of some symptoms; the pages show them as those of their subfolder of this name.
+    """
     rules = load_rules()
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {code: "\n".join(page_lines(page_of(code, rules, limits(code)))) for code in sorted(rules)}
+    pages = {
+        code: "\n".join(page_lines(page_of(code, rules, limits(code)), pictures)) for code in sorted(rules)
+    }
     written = []
     for name, text in {
         **{f"{code}.md": text for code, text in pages.items()},
@@ -29,10 +36,16 @@ def write_pages(folder: Path) -> list[Path]:
     return written
 
 
-def page_lines(page: Page) -> Iterator[str]:
-    """One symptom as Markdown: what it is, causes and effects, what decides, remedies."""
+def page_lines(page: Page, pictures: Path | None = None) -> Iterator[str]:
+    """One symptom as Markdown: what it is, an example, causes and effects, what decides, remedies."""
     yield _HEAD.format(code=page.code)
     yield f"\n# {page.code} · {page.title}\n\n`{page.slug}`\n\n{page.summary}"
+    picture = None if pictures is None else pictures / f"{page.code}.svg"
+    if picture is not None and picture.is_file():
+        [caption] = re.findall(r"<desc>(.*?)</desc>", picture.read_text(encoding="utf-8"), re.DOTALL)
+        run, _, sentence = html.unescape(caption).partition(": ")
+        yield f"\n## An example\n\n![{page.title}]({picture.parent.name}/{picture.name})\n"
+        yield f"`{run}`: {sentence} Where it holds, curves are shaded."
     for title, neighbours in (("What may lie behind it", page.causes), ("What it may lead to", page.effects)):
         if neighbours:
             yield f"\n## {title}\n"
@@ -78,5 +91,6 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for path in write_pages(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/symptoms")):
+    docs = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/symptoms")
+    for path in write_pages(docs, docs / "pictures"):
         print(path)

@@ -225,3 +225,16 @@ def test_no_point_is_lost_or_doubled_by_a_resume(tmp_path: Path, cut: int, back:
     write_csv(tmp_path / "log.csv", step=[every * step for step in steps], loss_D=loss[steps])
     [run] = load_all(tmp_path)
     assert run.series["loss_D"].steps.tolist() == [every * step for step in range(60)]
+
+
+def test_rows_of_a_validation_metric_leave_the_steps_of_a_csv_alone(tmp_path: Path) -> None:
+    lines = ["d_loss,epoch,g_loss,step,val_fid"]  # Lightning's CSVLogger
+    for i in range(60):
+        lines.append(f"{1.38 - i / 1_000},{i // 10},{0.69 + i / 1_000},{49 + 50 * i},")
+        if i % 10 == 9:
+            lines.append(f",{i // 10},,{49 + 50 * i},{200 - i}")
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    [run] = load_all(tmp_path)
+    assert {one.unit for one in run.series.values()} == {Unit.ITERATION}
+    assert run.series["d_loss"].steps[[0, -1]].tolist() == [49, 2_999]
+    assert run.series["val_fid"].steps[:2].tolist() == [499, 999]
