@@ -47,6 +47,9 @@ COLUMNS = (
     "runs", "examined", TRUE, f"{TRUE}_found", f"{TRUE}_info", FALSE, f"{FALSE}_found", f"{FALSE}_info",
 )  # fmt: skip
 
+# A row of the table in which none of these counts anything is left out of the file.
+SAYING = (TRUE, f"{FALSE}_found", f"{FALSE}_info")
+
 Row: TypeAlias = dict[str, str]
 Run: TypeAlias = tuple[Mapping[str, Any], Sequence[Diagnosis]]  # its truth, and the diagnoses of its folder
 
@@ -184,7 +187,7 @@ def main() -> None:
         with (options.write / "matrix.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
-            table.writerows(rows)
+            table.writerows(row for row in rows if any(int(row[name]) for name in SAYING))
         (options.write / "matrix.md").write_text(report(rows) + "\n", encoding="utf-8")
 
 
