@@ -1,7 +1,9 @@
 """What early stopping saves: replays the logs of trained runs and asks at each twentieth whether to stop.
 
-    python tests/bench/trained.py --healthy 24 --ill 32 --seed 5000 --jobs 2 --keep /tmp/study --only-train
-    python tests/bench/early_stop.py /tmp/study --jobs 2
+    gandoctor lab detect STUDY --runs 160 --seed 100000 --jobs 2 --keep
+    python tests/bench/early_stop.py STUDY --jobs 2
+
+Any folder with runs of the reference trainer below it will do: what is true of them stands in their truth.json.
 
 Of the ill runs that log anything that shows it: how many would have been stopped, and what share of all
 their steps that saves. Of the healthy ones: how many would have been stopped, and when. Three rules are
@@ -12,23 +14,43 @@ fifth, failed for the same finding (`gandoctor.watch.EARLIER`).
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 from gandoctor.config import Config
 from gandoctor.judge.checking import Check, failing, fingerprint
 from gandoctor.many import diagnose_one
 from gandoctor.readers.load import load_all
+from gandoctor.stats import wilson
+from gandoctor.trainer.truth import FILE, TRUE
 from gandoctor.watch import EARLIER, until
-from tests.bench.trained import Row, rescored, share
 
 LOOKS = [n / 20 for n in range(1, 21)]
 RULES: dict[str, tuple[float, ...]] = {"at once": (), "a tenth earlier, too": EARLIER[:1], "both": EARLIER}
 CONFIDENCES = (0.0, 0.5, 0.8)
 
+Row: TypeAlias = dict[str, str]
 Failing = dict[str, tuple[str, float]]  # fingerprint → code, confidence
+
+
+def row_of(folder: Path) -> Row:
+    """What is true of the run in a folder."""
+    truth = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    true = sorted(code for code, it in truth["codes"].items() if it["state"] == TRUE)
+    return {
+        "folder": f"{folder.parent.name}/{folder.name}", "family": truth["family"], "data": truth["data"],
+        "fault": truth["fault"], "outcome": truth["outcome"], "visible": str(int(truth["visible"])),
+        "true_codes": " ".join(true), "acceptable_primaries": " ".join(truth["acceptable_primaries"]),
+    }  # fmt: skip
+
+
+def share(k: int, n: int) -> str:
+    """A share with its interval."""
+    low, high = wilson(k, n)
+    return f"{k}/{n} ({low:.2f}-{high:.2f})"
 
 
 def replayed(folder: Path) -> dict[float, Failing]:
@@ -100,7 +122,7 @@ def report(rows: Sequence[Row], replays: Sequence[Mapping[float, Failing]]) -> s
         if stop and stop[0] < 1:
             row = rows[number]
             lines.append(
-                f"  {row['folder']} {row['family']} {row['data']} {row['fault'] or '-'} [{row['level']}]"
+                f"  {row['folder']} {row['family']} {row['data']} {row['fault'] or '-'}"
                 f" {stop[1]} at {stop[0]:.0%}; true {row['true_codes'] or '-'}"
             )
     lines += ["", "ill runs that would not have been stopped, with both earlier looks"]
@@ -109,7 +131,7 @@ def report(rows: Sequence[Row], replays: Sequence[Mapping[float, Failing]]) -> s
         if not stop or stop[0] == 1:
             row = rows[number]
             lines.append(
-                f"  {row['folder']} {row['family']} {row['data']} {row['fault'] or '-'} [{row['level']}]"
+                f"  {row['folder']} {row['family']} {row['data']} {row['fault'] or '-'}"
                 f" acceptable {row['acceptable_primaries']}"
             )
     return "\n".join(lines)
@@ -125,14 +147,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", type=Path, help="a folder that tests/bench/trained.py --keep has made")
+    parser.add_argument("study", type=Path, help="a folder with trained runs below it")
     parser.add_argument("--jobs", type=int, default=2, help="processes that diagnose")
     options = parser.parse_args()
-    with (options.study / "index.csv").open(encoding="utf-8", newline="") as file:
-        rows = rescored(options.study, list(csv.DictReader(file)))
+    folders = [path.parent for path in sorted(options.study.rglob(FILE))]
     with ProcessPoolExecutor(options.jobs) as pool:
-        replays = list(pool.map(replayed, [options.study / row["folder"] for row in rows]))
-    print(report(rows, replays))
+        replays = list(pool.map(replayed, folders))
+    print(report([row_of(folder) for folder in folders], replays))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,15 @@
 from __future__ import annotations
 
 from tests.bench.early_stop import LOOKS, report, stopped_at
-from tests.bench.test_trained import HEALTHY, row
+
+HEALTHY = {"fault": "", "outcome": "healthy", "true_codes": "", "acceptable_primaries": ""}
+
+
+def row(**changes: str) -> dict[str, str]:
+    ill = {"folder": "a/run0", "family": "ns", "data": "ring8", "fault": "d-too-fast", "outcome": "ill",
+           "visible": "1", "true_codes": "GD201", "acceptable_primaries": "GD201"}  # fmt: skip
+    return {**ill, **changes}
+
 
 A, B = {"a": ("GD201", 0.9)}, {"b": ("GD301", 0.6)}
 
