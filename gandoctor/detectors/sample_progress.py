@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.sample_variety import finding_from
+from gandoctor.detectors.sample_variety import ends, finding_from
 from gandoctor.findings import Finding
 from gandoctor.interpret import features
 from gandoctor.interpret.frames import Held, Shows, Stream
@@ -38,7 +38,7 @@ def grid_never_changes(view: RunView, limits: Limits) -> Iterator[Finding]:
     if most <= bound.value:
         held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
         found = finding_from(view, "GD204", held, "change of the fixed-noise grid / distance of two tiles", most,
-                             bound, severe=most == 0, network="G", grid=_ends(held))  # fmt: skip
+                             bound, severe=most == 0, network="G", grid=ends(held))  # fmt: skip
         if most > 0:  # a G that moves a little may have stood still only since the first frame
             seen = replace(found.stretch, onset=found.stretch.onset_interval[1])
             found = replace(found, stretch=seen)
@@ -66,7 +66,7 @@ def grid_stopped_changing(view: RunView, limits: Limits) -> Iterator[Finding]:
     held = Held(looks[at][0], looks[at - 1][0], looks[-1][0], last)
     value = max(features.moved(look, last) for _, look in looks[at:-1])
     yield finding_from(view, "GD104", held, "change of the fixed-noise grid / distance of two tiles", value, bound,
-                       signal=stream.name, grid=_ends(held))  # fmt: skip
+                       signal=stream.name, grid=ends(held))  # fmt: skip
 
 
 @detector("GD102", needs=(FRAMES,), min_points=3)
@@ -101,12 +101,7 @@ def samples_hop(view: RunView, limits: Limits) -> Iterator[Finding]:
         )  # while samples change by right
         held = Held(looks[0][0], learning, looks[-1][0], looks[-1][1])
         yield finding_from(view, "GD102", held, "distance of the distributions of one frame and the next", float(near),
-                           bound, grid=_ends(held))  # fmt: skip
-
-
-def _ends(held: Held) -> str:
-    """The first and the last frame, to be laid side by side."""
-    return f"{held.first.file.name} = {held.last.file.name}"
+                           bound, grid=ends(held))  # fmt: skip
 
 
 def _short(view: RunView, first: int, last: int) -> bool:

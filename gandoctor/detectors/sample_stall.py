@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.detectors.sample_variety import beside_reals, finding_from
+from gandoctor.detectors.sample_variety import beside_reals, ends, finding_from
 from gandoctor.findings import Finding, NotExamined, Stretch
 from gandoctor.interpret import features
 from gandoctor.interpret.features import Look
@@ -124,7 +124,7 @@ def fixed_grid_returns(view: RunView, limits: Limits) -> Iterator[Finding]:
     if value <= returns.value:
         held = Held(looks[0][0], None, looks[-1][0], looks[-1][1])
         yield finding_from(view, "GD102", held, "way back to a later frame / way to the next", value, returns,
-                           grid=f"{held.first.file.name} = {held.last.file.name}")  # fmt: skip
+                           grid=ends(held))  # fmt: skip
 
 
 # --- what they share ------------------------------------------------------------------------------------

@@ -235,6 +235,11 @@ def last_looks(streams: Iterable[Stream]) -> list[Look]:
     return [last[1] for stream in streams if (last := stream.last()) is not None]
 
 
+def ends(held: Held) -> str:
+    """The first and the last frame of a stretch, for a sentence."""
+    return f"{held.first.file.name} … {held.last.file.name}"
+
+
 def not_split(view: RunView, code: str) -> NotExamined:
     """Say that there are frames, and none that could be read as samples."""
     names = ", ".join(stream.name for stream in view.frames.samples())

@@ -74,7 +74,7 @@ def _frame(diagnosis: Diagnosis, judged: Judged) -> tuple[Stream, Frame] | None:
     for view in diagnosis.views:
         for stream in view.frames.streams:
             for frame in stream.frames:
-                if frame.step == params["frame"] and frame.file.name in str(params["grid"]).split(" = "):
+                if frame.step == params["frame"] and frame.file.name in str(params["grid"]).split(" … "):
                     return stream, frame
     return None
 

@@ -25,6 +25,6 @@ def test_both_sides_are_drawn_over_each_other(browser: object, tmp_path: Path) -
     shaded = "document.querySelector('.canvas').layout.shapes.filter((one) => one.type === 'rect').length"
     assert page.evaluate(shaded) == 0
     page.locator(".lane").first.click()
-    assert page.evaluate(shaded) == 2
+    page.wait_for_function(f"{shaded} === 2")
     page.set_viewport_size({"width": 360, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
