@@ -222,3 +222,13 @@ def newcombe(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float]:
     p1, p2 = k1 / n1 if n1 else 0.5, k2 / n2 if n2 else 0.5
     below, above = math.hypot(p1 - low1, high2 - p2), math.hypot(high1 - p1, p2 - low2)
     return max(-1.0, p1 - p2 - below), min(1.0, p1 - p2 + above)
+
+
+def vendi_score(similarity: npt.NDArray[np.float64]) -> float:
+    """How many different samples there are, 1 to n, by their similarities (n, n) with ones on the diagonal.
+
+    exp(entropy of the eigenvalues of K / n). Source: Friedman and Dieng 2022, arXiv:2210.02410.
+    """
+    values = np.linalg.eigvalsh(similarity / len(similarity))
+    values = values[values > 1e-12]
+    return float(np.exp(-(values * np.log(values)).sum()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -153,8 +154,10 @@ def _fell(view: RunView, code: str, bound: Threshold, low: Threshold) -> Iterato
         if held is None or held.before is None or best <= 0:
             continue
         value = features.spread(held.look)
-        yield finding_from(view, code, held, "variety of the tiles, last / best", value / best, bound,
-                           _tiles(held.look), signal=held.last.file.name, value=value, best=best)  # fmt: skip
+        most = looks[int(np.argmax(variety))][1]
+        finding = finding_from(view, code, held, "variety of the tiles, last / best", value / best, bound,
+                               _tiles(held.look), signal=held.last.file.name, value=value, best=best)  # fmt: skip
+        yield _with_vendi(finding, held.look, most)
 
 
 def _against_reals(
@@ -184,8 +187,17 @@ def _against_reals(
         if held is None or (above and nearer(stream, above) is not None):
             continue
         value, _ = features.distance_ratio(held.look, real)
-        yield finding_from(view, code, held, "mean distance of fakes / of reals", value, bound,
-                           _tiles(held.look), severe=value < severe)  # fmt: skip
+        finding = finding_from(view, code, held, "mean distance of fakes / of reals", value, bound,
+                               _tiles(held.look), severe=value < severe)  # fmt: skip
+        yield _with_vendi(finding, held.look, real)
+
+
+def _with_vendi(finding: Finding, look: Look, than: Look) -> Finding:
+    """The finding with a second number beside what decided: the Vendi score against that of what it was held against."""
+    window = finding.evidence[0].window
+    beside = Evidence(Kind.SAMPLES, "Vendi score / of what it is held against", features.vendi(look, than), None, (),
+                      window)  # fmt: skip
+    return replace(finding, evidence=(*finding.evidence, beside))
 
 
 def _within_rows(look: Look) -> float | None:

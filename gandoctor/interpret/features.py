@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from gandoctor.stats import Mask
+from gandoctor.stats import Mask, vendi_score
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 Matrix: TypeAlias = npt.NDArray[np.float64]
@@ -221,6 +221,20 @@ def effective_number(look: Look) -> float:
     n = len(look)
     pairs = _duplicates(distances(look))
     return n * (n - 1) / 2 / len(pairs) if len(pairs) else float("inf")
+
+
+def vendi(look: Look, than: Look) -> float:
+    """The Vendi score of a frame over that of another one, of as many samples: how many different ones it has.
+
+    Of a Gaussian kernel as wide as near-duplicates of the other frame lie apart, so that both count alike.
+    """
+    n = min(len(look), len(than))
+    tables = [distances(one)[:n, :n] for one in (look, than)]
+    width = _NEAR * float(np.sqrt((tables[1] ** 2).sum() / max(1, n * (n - 1))))
+    if width <= 0:
+        return 1.0
+    own, other = (vendi_score(np.exp(-(table**2) / (2 * width**2))) for table in tables)
+    return own / other
 
 
 def duplicate_pairs(look: Look, most: int = 4) -> list[tuple[int, int]]:

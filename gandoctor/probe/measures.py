@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gandoctor.capture.grids import undisturbed
 from gandoctor.errors import UserError
 from gandoctor.probe.generator import user_fault
+from gandoctor.stats import vendi_score
 
 Matrix = npt.NDArray[np.float64]
 Measures = dict[str, float]
@@ -225,22 +226,19 @@ def variety(squares: Matrix, scale: float) -> Measures:
     """distance: root mean square distance of two samples. vendi: how many different samples there are, 1 to n.
     duplicates: share of samples that have another one nearby.
 
-    scale: the usual distance, that of the varied snapshots; near is 0.15 of it. The Vendi score is
-    exp(entropy of the eigenvalues of K / n), here of a Gaussian kernel of that width (Friedman and Dieng 2022,
-    arXiv:2210.02410).
+    scale: the usual distance, that of the varied snapshots; near is 0.15 of it, and the width of the Vendi score's
+    Gaussian kernel.
     """
     n = len(squares)
     distance = usual_distance(squares)
     width = NEAR * scale
     if width <= 0:
         return {"distance": distance, "vendi": 1.0, "duplicates": 1.0}
-    values = np.linalg.eigvalsh(np.exp(-squares / (2 * width**2)) / n)
-    values = values[values > 1e-12]
     others = squares + np.diag(np.full(n, np.inf))
     near = float((others.min(axis=1) <= width**2).mean())
     return {
         "distance": distance,
-        "vendi": float(np.exp(-(values * np.log(values)).sum())),
+        "vendi": vendi_score(np.exp(-squares / (2 * width**2))),
         "duplicates": near,
     }
 

@@ -102,6 +102,15 @@ def test_points_that_ran_away_are_reckoned_with() -> None:
     assert abs(features.otherness(far, far)[0]) < 0.05
 
 
+def test_the_vendi_score_counts_different_samples() -> None:
+    varied = look_at_tiles(scenes(0))
+    assert features.vendi(varied, varied) == pytest.approx(1)
+    few = look_at_tiles(np.repeat(scenes(0)[:9], 4, axis=0))  # 9 of 36
+    assert features.vendi(few, varied) == pytest.approx(9 / 36, rel=0.05)
+    one = look_at_tiles(np.repeat(scenes(0)[:1], 36, axis=0))
+    assert features.vendi(one, varied) == pytest.approx(1 / 36, rel=0.05)
+
+
 def test_distributions_that_are_one_and_others() -> None:
     rng = np.random.default_rng(0)
 
