@@ -17,7 +17,6 @@ from gandoctor.judge.rules import Expression, RemedyRule, Rule, Text, load_rules
 from gandoctor.readers._remote import address
 from gandoctor.reports import contract, texts
 from gandoctor.reports.texts import encodable
-from gandoctor.stats import newcombe, wilson
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,6 +268,8 @@ def _remedy(remedy: Remedy, lang: str, rules: Rules) -> contract.Remedy:
 
 
 def _lab(numbers: tuple[int, int, int, int], lang: str) -> contract.Lab:
+    from gandoctor.stats import newcombe, wilson  # numpy is slow to load
+
     cured, tried, control_cured, control_tried = numbers
     low, high = wilson(cured, tried)
     lift = cured / tried - control_cured / control_tried

@@ -184,7 +184,7 @@ engine._TRIES = 1
 def poisonous(root, below=True):
     if root.name in {names}:
         {what}
-    return real(root, below) if float(sys.argv[3]) >= 60 else []  # on a busy machine their time would count
+    return real(root, below=below) if float(sys.argv[3]) >= 60 else []  # on a busy machine their time would count
 work.find_runs = poisonous
 if __name__ == "__main__":
     gandoctor.fleet(sys.argv[1], sys.argv[2], jobs=2, time_limit=float(sys.argv[3]))
@@ -228,7 +228,7 @@ real = work.find_runs
 def slowed(root, below=True):
     Path(sys.argv[3], f"{os.getpid()}").touch()
     time.sleep(0.1)
-    return real(root, below)
+    return real(root, below=below)
 work.find_runs = slowed
 table._FLUSH = 2
 if __name__ == "__main__":
