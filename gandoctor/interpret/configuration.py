@@ -155,9 +155,11 @@ def _family(raw: Scalar) -> str | None:
 
 def _shared_rates(settings: Mapping[str, Setting], facts: dict[str, FactValue]) -> None:
     """One learning rate for both networks, where none is given for one of them."""
+    one = [*_COMPILED["lr_G"], *_COMPILED["lr_D"]]
     for name in sorted(settings, key=len):
         if (
             _BOTH_RATES.fullmatch(name.lower())
+            and not any(pattern.fullmatch(name.lower()) for pattern in one)
             and (value := _number("lr_G", settings[name].value)) is not None
         ):
             source = FactValue(value, f"{settings[name].source.name}: {name}")

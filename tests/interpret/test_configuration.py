@@ -71,6 +71,11 @@ def test_a_fact_names_its_file_and_setting() -> None:
     assert facts_of(run({"optim_g.lr": 1e-4}))["lr_G"].source == "opt.yml: optim_g.lr"
 
 
+def test_the_rate_of_one_network_is_not_the_other_ones() -> None:
+    assert "lr_D" not in facts_of(run({"optim_g.lr": 1e-4}))
+    assert "lr_G" not in facts_of(run({"discriminator.optimizer.lr": 1e-4}))
+
+
 @pytest.mark.parametrize("name", ["lr", "learning_rate", "optimizer.lr", "trainer.opt.init_lr"])
 def test_one_rate_is_that_of_both(name: str) -> None:
     found = facts(**{name: 2e-4})
