@@ -37,7 +37,7 @@ from gandoctor.lab.cure_design import (
     symptom_of,
 )
 from gandoctor.lab.cure_table import COLUMNS, TABLE, cured, entries_of, gone
-from gandoctor.lab.pool import Crew, Named, on_cluster, on_processes, progress, write_safely
+from gandoctor.lab.pool import Crew, Named, on_cluster, on_processes, open_folder, progress, write_safely
 from gandoctor.lab.table import Row, write_table
 from gandoctor.lab.work import FULL, ROOM, told, train
 from gandoctor.trainer.config import PER_RUN, TrainConfig
@@ -123,25 +123,8 @@ def _open(
 ) -> None:
     tried = [[remedies_of(ill, code, rules) for code in PRECEDENCE] for ill in configurations]
     drawn = hashlib.sha256(repr((configurations, tried)).encode()).hexdigest()[:16]
-    asked = json.loads(json.dumps({"gandoctor": __version__, **asdict(plan), "drawn": drawn}))
-    path = study / PLAN
-    if path.is_file():
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
-            raise UserError(f"cannot be read: {fault}", where=str(path)) from fault
-        if there != asked:
-            told = ", ".join(f"{key} {there.get(key)}" for key in asked if there.get(key) != asked[key])
-            raise UserError(
-                f"another study is there: {told}", where=str(study), hint="choose a folder of its own"
-            )
-        if not resume:
-            raise UserError("a study is there already", where=str(study), hint="--resume goes on with it")
-        return
-    if study.is_dir() and any(study.iterdir()):
-        raise UserError("the folder is not empty, and holds no study", where=str(study))
-    (study / DONE).mkdir(parents=True, exist_ok=True)
-    write_safely(path, json.dumps(asked, indent=1) + "\n")
+    asked = {"gandoctor": __version__, **asdict(plan), "drawn": drawn}
+    open_folder(study, PLAN, asked, DONE, resume)
 
 
 def rows_in(study: Path) -> list[Row]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -133,6 +134,33 @@ def write_safely(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def open_folder(study: Path, plan: str, asked: Mapping[str, Any], rows: str, resume: bool) -> None:
+    """Begin a study in a folder, or go on with the one that is there.
+
+    plan: the name of the file that holds what is `asked` for. rows: of the folder for what is done.
+    Raises UserError if another study is there, or the same and not `resume`, or other files.
+    """
+    path = study / plan
+    asked = json.loads(json.dumps(asked))
+    if path.is_file():
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as fault:
+            raise UserError(f"cannot be read: {fault}", where=str(path)) from fault
+        if there != asked:
+            told = ", ".join(f"{key} {there.get(key)}" for key in asked if there.get(key) != asked[key])
+            raise UserError(
+                f"another study is there: {told}", where=str(study), hint="choose a folder of its own"
+            )
+        if not resume:
+            raise UserError("a study is there already", where=str(study), hint="--resume goes on with it")
+        return
+    if study.is_dir() and any(study.iterdir()):
+        raise UserError("the folder is not empty, and holds no study", where=str(study))
+    (study / rows).mkdir(parents=True, exist_ok=True)
+    write_safely(path, json.dumps(asked, indent=1) + "\n")
 
 
 @contextmanager

@@ -16,13 +16,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from gandoctor import __version__
 from gandoctor.errors import UserError
 from gandoctor.lab.design import Configuration, draw
-from gandoctor.lab.pool import Crew, on_cluster, on_processes, progress
-from gandoctor.lab.pool import write_safely as _write_safely
+from gandoctor.lab.pool import Crew, on_cluster, on_processes, open_folder, progress, write_safely
 from gandoctor.lab.table import Row, write_table
 from gandoctor.lab.work import FULL, failed, rows_of
 
@@ -91,29 +89,7 @@ def detect(
 def _open_study(study: Path, plan: Plan, configurations: Sequence[Configuration], resume: bool) -> None:
     drawn = hashlib.sha256(" ".join(one.id for one in configurations).encode()).hexdigest()[:16]
     asked = {"gandoctor": __version__, **asdict(plan), "drawn": drawn}
-    path = study / PLAN
-    if path.is_file():
-        there = _plan_of(path)
-        if there != asked:
-            told = ", ".join(f"{key} {there.get(key)}" for key in asked if there.get(key) != asked[key])
-            raise UserError(
-                f"another study is there: {told}", where=str(study), hint="choose a folder of its own"
-            )
-        if not resume:
-            raise UserError("a study is there already", where=str(study), hint="--resume goes on with it")
-        return
-    if study.is_dir() and any(study.iterdir()):
-        raise UserError("the folder is not empty, and holds no study", where=str(study))
-    (study / ROWS).mkdir(parents=True, exist_ok=True)
-    _write_safely(path, json.dumps(asked, indent=1) + "\n")
-
-
-def _plan_of(path: Path) -> dict[str, Any]:
-    try:
-        there: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise UserError(f"cannot be read: {fault}", where=str(path)) from fault
-    return there
+    open_folder(study, PLAN, asked, ROWS, resume)
 
 
 def _forget_rows(study: Path) -> None:
@@ -142,7 +118,7 @@ def _crew(study: Path, plan: Plan, keep: bool, tell: Callable[[Configuration], N
         return pool.submit(rows_of, one, one.part(plan.seed), place, keep)
 
     def finish(one: Configuration, rows: Sequence[Row]) -> None:
-        _write_safely(study / ROWS / f"{one.id}.json", json.dumps(rows) + "\n")
+        write_safely(study / ROWS / f"{one.id}.json", json.dumps(rows) + "\n")
         tell(one)
 
     return Crew(send, finish, lambda one, error: failed(one, one.part(plan.seed), error))

@@ -137,7 +137,7 @@ def test_a_full_disk_stops_and_keeps_what_is_done(whole: Path, monkeypatch: pyte
     def full(path: Path, text: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(studies, "_write_safely", full)
+    monkeypatch.setattr(studies, "write_safely", full)
     with pytest.raises(UserError, match="the disk is full: 2 of 3 configurations are done") as stopped:
         detect(whole, PLAN, keep=True, resume=True)
     assert "--resume" in stopped.value.hint
