@@ -132,6 +132,7 @@ def _draw(rng: random.Random, family: str, data: str, fault: str, kind: str) -> 
         tags=TAG_STYLES[tags],
         halve_d=not family.startswith("wgan") and rng.random() < 0.25,
         config=rng.random() < 0.5,
+        full=rng.random() < 0.5,
         images=IMAGES,
         checkpoints=CHECKPOINTS,
     )

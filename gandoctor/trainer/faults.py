@@ -487,6 +487,14 @@ _LIST = [
         shows={"GD201": "outputs", **IN_SAMPLES},  # each batch is normalised by itself
     ),
     Fault(
+        "batch-of-two",
+        "batch norm in D over batches of two",
+        ("GD606", "GD202", "GD102"),
+        _set(batch_norm=True, batch=2),
+        known=("GD606",),
+        shows={"GD201": "outputs", **IN_SAMPLES},
+    ),
+    Fault(
         "z-constant",
         "z is drawn once and used for ever",
         ("GD403", "GD401"),

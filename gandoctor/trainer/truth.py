@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 FILE = "truth.json"
 LATE = 0.4  # the last 40% of a run decide
+NEAR_DATA = 0.05  # share of good samples from which the modes of the rest count
 Array = npt.NDArray[np.float64]
 
 TRUE, FALSE, GREY, UNKNOWN = "true", "false", "grey", "unknown"
@@ -114,9 +115,14 @@ def _from_samples(measured: Measured, late: Mapping[str, float]) -> dict[str, St
             return State(TRUE, _onset(steps, ill))
         return State(GREY if late_grey else FALSE)
 
-    one = (s["div"] < 0.35) | (s["top"] >= 0.5)
+    # The nearest mode of samples that lie near none says nothing of collapse: grey.
+    one = (s["div"] < 0.35) | ((s["top"] >= 0.5) & (s["q"] >= NEAR_DATA))
     codes = {
-        "GD401": code(one, late["div"] < 0.35 or late["top"] >= 0.5, late["div"] < 0.5 or late["top"] >= 0.35)
+        "GD401": code(
+            one,
+            late["div"] < 0.35 or (late["top"] >= 0.5 and late["q"] >= NEAR_DATA),
+            late["div"] < 0.5 or late["top"] >= 0.35,
+        )
     }
     collapsed = codes["GD401"].state == TRUE
     codes["GD402"] = code(
