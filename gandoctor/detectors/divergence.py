@@ -8,7 +8,7 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State, Stretch
-from gandoctor.interpret.families import FAMILIES
+from gandoctor.interpret.natural import natural_loss, of_batches
 from gandoctor.interpret.view import D_LOSS, G_LOSS, RunView, Track
 from gandoctor.run import Values
 from gandoctor.stats import MAD_TO_SIGMA, Mask, block_peaks, mad, rolling_median, trend_effect
@@ -29,7 +29,9 @@ def d_diverges(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]
 
 @detector("GD101", needs=(G_LOSS,), min_points=40)
 def g_diverges(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
-    """The same for G. A starved G's loss climbs by the logit margin: that is GD201, and stays below."""
+    """The same for G. A starved G's loss climbs by the logit margin: that is GD201, and mostly stays below; where it
+    does not, GD201 is its cause.
+    """
     yield from _diverges(view, limits, view.game.g, "G")
 
 
@@ -48,15 +50,11 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
     growing = trend_effect(thin.steps[half], np.log(size[half] + 1e-3 * base))
     level = limits["level"]
     scale = view.family
-    natural = _natural(view) if network == "D" else None
-    # A loss that is huge from its first point may be a sum over an epoch: no growth, no divergence. But no
-    # such sum falls by orders of magnitude.
-    first_ones, reached = np.abs(track.values[:3]), float(np.median(size[late]))
-    near = natural is not None and (
-        first_ones.min() < limits["growth"].value * natural
-        or first_ones.max() >= limits["fell"].value * reached
-    )
-    beyond = near and natural is not None and reached >= level.value * natural
+    natural = natural_loss(view, network)
+    reached = float(np.median(size[late]))
+    beyond = natural is not None and reached >= level.value * natural
+    # A sum over an epoch is huge from its first point on: no growth, no divergence.
+    beyond = beyond and of_batches(view, limits["growth"].value, limits["fell"].value)
     growth = limits["growth"]
     mask = size >= (level.value * natural if beyond and natural is not None else growth.value * base)
     stretch = view.stretch(thin.steps, mask, share=limits["share"].value)
@@ -87,22 +85,11 @@ def _diverges(view: RunView, limits: Limits, track: Track, network: str) -> Iter
     }
     # A critic's loss has no bound: its growth alone is a mechanism, not yet an illness, until absurd.
     error = severe and (scale.defined or reached >= growth.value**3 * base)
+    error = error and not (beyond and network == "G")  # a G that is starved for long comes here too
     yield Finding(
         "GD101", Severity.ERROR if error else Severity.WARNING, stretch, tuple(evidence),
         view.subject(network, tag=track.tags[0]), params, overwhelming=error,
     )  # fmt: skip
-
-
-def _natural(view: RunView) -> float | None:
-    """D's loss at equilibrium; where no family fits at all, the largest that any has, if D's loss and its
-    halves are never negative, as a critic's would be.
-    """
-    scale, game = view.family, view.game
-    if scale.defined:
-        return scale.best.d_equilibrium
-    if scale.forms or any(len(t) and t.values.min() < 0 for t in (game.d, game.real, game.fake)):
-        return None
-    return max(2 * family.d_half for family in FAMILIES.values() if family.d_half is not None)
 
 
 def _unit(view: RunView, network: str) -> float:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from gandoctor.detectors import detector
-from gandoctor.findings import Evidence, Finding, Kind, Param, Severity
-from gandoctor.interpret.view import D_GRAD, D_WEIGHT, G_GRAD, G_WEIGHT, RunView, Signal, Track
+from gandoctor.findings import Evidence, Finding, Kind, NotExamined, Param, Severity, State
+from gandoctor.interpret.natural import natural_loss, of_batches
+from gandoctor.interpret.view import D_GRAD, D_LOSS, D_WEIGHT, G_GRAD, G_WEIGHT, RunView, Signal, Track
 from gandoctor.thresholds import Limits
 
 _APART = 20  # points: more critic steps for one of G are not usual
@@ -112,3 +113,49 @@ def _exploding(
         if layer:
             params["layer"] = layer
         yield Finding("GD302", Severity.WARNING, stretch, (evidence,), view.subject(network, layer), params)
+
+
+@detector("GD302", needs=(G_GRAD, D_LOSS), min_points=40)
+def g_is_huge(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """Report gradient norms of G that are huge, from the start perhaps, beside losses far out of their range.
+
+    Growth cannot tell what began too large. Size alone says nothing, and no more do the losses alone.
+    """
+    yield from _huge(view, limits, "G", G_GRAD)
+
+
+@detector("GD302", needs=(D_GRAD, D_LOSS), min_points=40)
+def d_is_huge(view: RunView, limits: Limits) -> Iterator[Finding | NotExamined]:
+    """The same for D."""
+    yield from _huge(view, limits, "D", D_GRAD)
+
+
+def _huge(view: RunView, limits: Limits, network: str, signal: Signal) -> Iterator[Finding | NotExamined]:
+    track = view.get(signal)
+    sizes = [
+        (loss, unit)
+        for loss, of in ((view.game.d, "D"), (view.game.g, "G"))
+        if len(loss) and (unit := natural_loss(view, of)) is not None
+    ]
+    if not sizes:
+        yield NotExamined("GD302", State.NOT_EXAMINABLE, "no-equilibrium", view.game.scale.name)
+        return
+    if view.roles[track.tags[0]].layer or not of_batches(view, limits["growth"].value, limits["fell"].value):
+        return
+    tracks = [view.blocks(one) for one in (_updates(track), *(loss for loss, _ in sizes))]
+    steps, (norm, *losses) = view.aligned(*tracks)
+    beyond = np.max([np.abs(x) / unit for x, (_, unit) in zip(losses, sizes, strict=True)], axis=0)
+    large, level = limits["large"], limits["level"]
+    stretch = view.stretch(
+        steps, (norm >= large.value) & (beyond >= level.value), share=limits["share"].value
+    )
+    if stretch is None:
+        return
+    inside, window = view.inside(stretch, steps), view.window(stretch)
+    tags = tuple(tag for loss, _ in sizes for tag in loss.tags)
+    evidence = (
+        Evidence(Kind.GRADIENTS, f"gradient norm of {network}", float(np.median(norm[inside])), large, track.tags,
+                 window),
+        Evidence(Kind.GAME, "loss / equilibrium", float(np.median(beyond[inside])), level, tags, window),
+    )  # fmt: skip
+    yield Finding("GD302", Severity.WARNING, stretch, evidence, view.subject(network), {"network": network})

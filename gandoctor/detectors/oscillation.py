@@ -8,7 +8,7 @@ import numpy as np
 
 from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity
-from gandoctor.interpret.view import D_LOSS, G_GRAD, G_LOSS, RunView, Track
+from gandoctor.interpret.view import D_LOSS, G_GRAD, G_LOSS, SCORES, SPREADS, RunView, Track
 from gandoctor.run import Values
 from gandoctor.stats import block_medians
 from gandoctor.thresholds import Limits
@@ -20,8 +20,11 @@ _POINTS = 512  # for the spectrum: a period must show at least twice and at most
 def gradients_burst(view: RunView, limits: Limits) -> Iterator[Finding]:
     """Report a gradient norm of G that comes in bursts over the last 40% of the run.
 
-    Modes that hop give calm stretches and bursts; a noisy but stationary norm has a p95 / p50 near 2.
+    Modes that hop give calm stretches and bursts; a noisy but stationary norm has a p95 / p50 near 2. Where D's
+    outputs are logged, `wandering` weighs the bursts beside them.
     """
+    if view.has(SCORES) and view.has(SPREADS):
+        return
     track = view.get(G_GRAD)
     first, last = view.extent(track.steps)
     late = track.steps >= first + 0.6 * (last - first)

@@ -22,13 +22,13 @@ FACTORS = (0.5, 0.63, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 2.0, 2.5, 4.0)
 # be, what tells one symptom from another) stay as they are.
 UPWARDS = {
     "GD101": ("growth", "effect", "level"),
-    "GD102": ("bursts", "peak", "other", "other_images"),
+    "GD102": ("bursts", "peak", "other", "other_images", "wander", "beside_bursts", "burst"),
     "GD103": ("height", "factor"),
     "GD201": (
         "won", "starved", "share", "hungry", "late", "famished", "leading", "perfect", "saturated", "pair_accuracy",
         "pair_certain", "real_probability", "accuracy",
     ),
-    "GD202": ("share", "inverted"),
+    "GD202": ("share", "inverted", "wander", "beside_bursts", "burst"),
     "GD203": ("signs", "gap", "drift", "share"),
     "GD302": ("growth", "share"),
     "GD303": ("dead",),

@@ -253,7 +253,8 @@ def primaries(
     grey = {code for code, state in codes.items() if state.state == GREY}
     won = {"GD201"} if auc >= 0.95 else set()
     right = tuple(code for code in causes if code in true | grey | won or code in known)
-    right = right or tuple(sorted(true))
+    if not set(right) & (true | won | set(known)):
+        right += tuple(sorted(true.difference(right)))
     if any(map(visible, right)):
         return right
     return right + tuple(code for code in sorted(true) if visible(code))

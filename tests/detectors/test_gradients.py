@@ -3,11 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gandoctor.detectors.gradients import d_explodes, d_vanishes, g_explodes, g_vanishes
+from gandoctor.detectors.gradients import (
+    d_explodes,
+    d_is_huge,
+    d_vanishes,
+    g_explodes,
+    g_is_huge,
+    g_vanishes,
+)
 from gandoctor.findings import Finding, Kind, Severity
 from gandoctor.run import Run
 from tests.runs import (
+    Said,
     Shape,
+    game,
     hears,
     jump,
     level,
@@ -22,6 +31,7 @@ from tests.runs import (
 
 vanishes = {"G": hears(g_vanishes), "D": hears(d_vanishes)}
 explodes = {"G": hears(g_explodes), "D": hears(d_explodes)}
+is_huge = {"G": hears(g_is_huge), "D": hears(d_is_huge)}
 NETWORKS = pytest.mark.parametrize("network", ["G", "D"])
 
 
@@ -33,17 +43,28 @@ def decay(start: float, end: float) -> Shape:
     return lambda t: start * (end / start) ** t
 
 
+def huge(network: str, fake: float = -300.0, norm: float = 900.0, fold: float = 1.0) -> Run:
+    """A cross-entropy game of first weights far too large, and the gradient norm of a network. fold: batches summed."""
+    played = game("non-saturating", 0.5, fake, spread=(1.0, max(1.0, abs(fake) / 5)))
+    losses = {tag: fold * played[tag] for tag in ("loss_D", "loss_G", "loss_D_real", "loss_D_fake")}
+    return make_run({**losses, f"grad_norm_{network}": noisy(level(norm), 0.3)})
+
+
 FIRES = {
     "g_vanishes": norms(jump(2.0, 1e-8, at=0.5)),
     "d_vanishes": norms(jump(2.0, 1e-8, at=0.5), "D"),
     "g_explodes": norms(jump(2.0, 100.0, at=0.5)),
     "d_explodes": norms(jump(2.0, 100.0, at=0.5), "D"),
+    "g_is_huge": huge("G"),
+    "d_is_huge": huge("D"),
 }
 SILENT = {
     "g_vanishes": norms(decay(5.0, 0.05)),
     "d_vanishes": norms(decay(5.0, 0.05), "D"),
     "g_explodes": norms(level(400.0)),  # healthy critics live with norms over 100
     "d_explodes": norms(level(400.0), "D"),
+    "g_is_huge": huge("G", fake=-0.5),  # large norms beside ordinary losses
+    "d_is_huge": huge("D", fake=-0.5),
 }
 
 
@@ -171,3 +192,40 @@ def test_norms_are_asked_for() -> None:
     run = make_run({"grad_norm_D": level(1.0)}, points=30)
     assert refusal(vanishes["G"](run)) == ("not-examinable", "missing-signal", "g-grad-norm")
     assert refusal(explodes["D"](run)) == ("too-short", "too-few-points", "")
+
+
+# --- GD302 beside losses out of their range
+
+
+def huge_said(network: str, run: Run) -> Said:
+    return is_huge[network](run)
+
+
+@NETWORKS
+def test_huge_from_the_first_point_on(network: str) -> None:
+    finding = one_finding([one for one in huge_said(network, huge(network)) if isinstance(one, Finding)])
+    assert finding.severity is Severity.WARNING
+    assert finding.stretch.onset <= 0.12 * 20_000
+    assert measured(finding)[f"gradient norm of {network}"] == pytest.approx(900, rel=0.1)
+    assert measured(finding)["loss / equilibrium"] > 100
+
+
+@NETWORKS
+def test_neither_a_large_norm_nor_a_large_loss_is_enough(network: str) -> None:
+    assert huge_said(network, huge(network, fake=-0.5)) == []
+    assert huge_said(network, huge(network, norm=20.0)) == []
+
+
+@NETWORKS
+def test_sums_over_an_epoch_are_not_huge(network: str) -> None:
+    assert huge_said(network, huge(network, fake=-0.5, fold=500.0)) == []
+
+
+@NETWORKS
+def test_a_critic_has_no_range_to_leave(network: str) -> None:
+    played = game("wgan", 300.0, -300.0, spread=50.0)
+    run = make_run(
+        {tag: played[tag] for tag in ("loss_D", "loss_G")}
+        | {f"grad_norm_{network}": level(900.0)(np.zeros(400))}
+    )
+    assert refusal(huge_said(network, run))[1] == "no-equilibrium"

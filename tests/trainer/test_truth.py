@@ -149,3 +149,9 @@ def test_samples_and_checkpoints_show_what_scalars_do_not() -> None:
     for code, log in (("GD401", replace(bare, images=3)), ("GD603", replace(bare, checkpoints=2))):
         assert visible(code, configure("wgan-clip", "ring8", log=log))
         assert not visible(code, configure("wgan-clip", "ring8", log=bare))
+
+
+def test_where_the_causes_are_grey_only_what_is_true_is_right_too() -> None:
+    codes = {"GD703": State(GREY), "GD402": State(TRUE, 10)}
+    assert set(primaries(codes, ("GD703",), (), 0.5, lambda code: True)) == {"GD703", "GD402"}
+    assert primaries(codes, ("GD703", "GD402"), (), 0.5, lambda code: True) == ("GD703", "GD402")
