@@ -543,13 +543,15 @@ def cures(table: str, write: bool, root: str | None) -> int:
 @lab.command()
 @click.argument("table", type=click.Path(exists=True))
 @click.option(
-    "-o", "target", type=click.Path(dir_okay=False), help="The file to write [rules/calibration.toml]."
-)
-def calibrate(table: str, target: str | None) -> int:
-    """Fit the confidences on the part *fit* of a study's TABLE."""
+    "-o", "folder", type=click.Path(file_okay=False),
+    help="The folder of calibration.toml and thresholds.toml [rules/].",
+)  # fmt: skip
+def calibrate(table: str, folder: str | None) -> int:
+    """Fit the confidences, and the promise, on the parts *fit* and *calibrate* of a study's TABLE."""
     from gandoctor.lab.command import calibrate as fit
 
-    _say(f"written: {fit(Path(table), Path(target) if target else None)}")
+    for path in fit(Path(table), Path(folder) if folder else None):
+        _say(f"written: {path}")
     return OK
 
 

@@ -14,6 +14,7 @@ from gandoctor.errors import UserError
 from gandoctor.lab.table import Row, read_table, write_table
 from gandoctor.thresholds import rules_folder, version
 
+CALIBRATED = ("calibration.toml", "thresholds.toml")
 TABLE, REPORT, EVALUATIONS = "detect.csv.xz", "detect.md", "evaluations.csv"
 _EVALUATION = ("date", "commit", "thresholds", "runs", "test_runs", "seeds")
 
@@ -93,27 +94,29 @@ def cures(table: Path, *, write: bool = False, root: Path | None = None) -> str:
     return text
 
 
-def calibrate(table: Path, target: Path | None) -> Path:
-    """Fit the confidences on the part *fit* of a table and write them into a calibration file.
+def calibrate(table: Path, folder: Path | None) -> tuple[Path, Path]:
+    """Fit the confidences on the part *fit* of a table, and the promise on *calibrate*; write both.
 
-    target: rules/calibration.toml unless given; a new file begins as a copy of that. Returns its path.
-    Raises UserError if the table cannot be read, or has too few primaries.
+    folder: where calibration.toml and thresholds.toml lie; rules/ unless given. What is missing there begins as a
+    copy of the ones in rules/. Returns their paths. Raises UserError if the table cannot be read, or has too few
+    primaries.
     """
     from gandoctor.lab import calibrate as fitting
+    from gandoctor.lab import promise
 
-    own = rules_folder() / "calibration.toml"
-    path = target or own
-    rows = read_table(_table_at(table))
-    fit = [row for row in rows if row["part"] == "fit"]
-    lab = fitting.fit(fit)
-    if not path.is_file():
-        shutil.copyfile(own, path)
+    folder = folder or rules_folder()
+    rows = [row for row in read_table(_table_at(table)) if row["style"] and not row["error"]]
+    lab = fitting.fit([row for row in rows if row["part"] == "fit"])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CALIBRATED:
+        if not (folder / name).is_file():
+            shutil.copyfile(rules_folder() / name, folder / name)
     seeds = sorted(int(row["seed"]) for row in rows)
-    fitted_on = (
-        f"part fit of the study of seeds {seeds[0]} to {seeds[-1]}, at {commit()}, thresholds {version()}"
-    )
-    fitting.write(lab, fitted_on, path)
-    return path
+    study = f"the study of seeds {seeds[0]} to {seeds[-1]}, at {commit()}, thresholds {version()}"
+    confidences, thresholds = (folder / name for name in CALIBRATED)
+    fitting.write(lab, f"part fit of {study}", confidences)
+    promise.write(rows, f"parts fit and calibrate of {study}", thresholds)
+    return confidences, thresholds
 
 
 def _table_at(place: Path) -> Path:

@@ -12,26 +12,21 @@ from gandoctor.errors import UserError
 from gandoctor.lab import calibrate
 from gandoctor.lab.calibrate import judged, right
 from gandoctor.lab.peers import RULES
-from gandoctor.lab.scores import FACTORS
+from gandoctor.lab.promise import ALPHA, FEWEST_OF_A_FAMILY, clean, promise
 from gandoctor.lab.statistics import (
     Array,
-    alarm_threshold,
     bins_of,
     brier,
     calibration_error,
     calibration_interval,
     calibration_slope,
     cluster_bootstrap,
-    level_band,
     perfect_calibration,
-    rank_score,
 )
 from gandoctor.lab.styles import STYLES
 from gandoctor.lab.table import Row
 from gandoctor.stats import wilson
 
-ALPHA = 0.03  # of healthy runs, at most, are called ill
-FEWEST_OF_A_FAMILY = 20  # healthy runs of *fit*, for ranks within a family
 NAMES = tuple(style.name for style in STYLES)
 ILL, HEALTHY_OUTCOME = "ill", "healthy"
 PEER_STYLE = "norms"  # the first style that has all that the peers' rules read
@@ -77,11 +72,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 # --- what is counted -------------------------------------------------------------------------------------
-
-
-def clean(row: Row) -> bool:
-    """Whether a run is healthy with no true mechanism: whatever is said of it is a false alarm."""
-    return bool(row["outcome"] == HEALTHY_OUTCOME and not row["true"])
 
 
 def alarmed(row: Row) -> bool:
@@ -292,68 +282,23 @@ def _calibration(confidence: Array, truth: Array, clusters: Sequence[str]) -> tu
     )  # fmt: skip
 
 
-def scores_of(row: Row) -> dict[str, float]:
-    """The score of each code that was examined."""
-    given = {code: float(value) for code, value in (one.split(":") for one in row["scores"].split())}
-    return {code: given.get(code, 0.0) for code in row["examined"].split()}
-
-
-class Ranks:
-    """Rank scores against the healthy runs of *fit*, in one style: a run's is the largest over its codes."""
-
-    def __init__(self, fit: Sequence[Row]) -> None:
-        self.by: dict[tuple[str, str], Array] = {}
-        healthy = [row for row in fit if clean(row)]
-        values: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for row in healthy:
-            for code, score in scores_of(row).items():
-                values[code, ""].append(score)
-                values[code, row["family"]].append(score)
-        for key, scores in values.items():
-            if not key[1] or len(scores) >= FEWEST_OF_A_FAMILY:
-                self.by[key] = np.array(scores)
-
-    def of(self, row: Row) -> float:
-        """The largest rank score over the codes that were examined; ranks within the family where it has enough."""
-        ranks = [
-            rank_score(score, self.by.get((code, row["family"]), self.by[code, ""]))
-            for code, score in scores_of(row).items()
-            if score > 0 and (code, "") in self.by
-        ]
-        return max(ranks, default=0.0)
-
-    def allowed(self, limit: float) -> dict[str, float]:
-        """The least factor of each code whose rank is over a limit; codes that no factor brings there are left out."""
-        least = {}
-        for (code, family), healthy in self.by.items():
-            over = [factor for factor in FACTORS if not family and rank_score(factor, healthy) > limit]
-            if over:
-                least[code] = min(over)
-        return least
-
-
 def _promise(rows: Sequence[Row]) -> list[str]:
     lines: list[tuple[object, ...]] = []
     allowed: dict[str, dict[str, str]] = {}
     for style in NAMES:
         mine = _of(rows, style)
-        ranks = Ranks([row for row in mine if row["part"] == "fit"])
-        first: dict[str, Row] = {}
-        for row in (row for row in mine if row["part"] == "calibrate" and clean(row)):
-            first.setdefault(row["configuration"], row)  # runs of one configuration are not exchangeable
-        limit = alarm_threshold([ranks.of(row) for row in first.values()], ALPHA)
-        low, high = level_band(len(first), ALPHA)
-        test = [row for row in mine if row["part"] == "test"]
-        if limit is None:
-            lines.append((style, len(first), f"none: it takes {math.ceil(1 / ALPHA - 1)}", "", "", ""))
+        made = promise(mine)
+        if made.limit is None:
+            lines.append((style, made.healthy, f"none: it takes {math.ceil(1 / ALPHA - 1)}", "", "", ""))
             continue
-        over = [row | {"over": ranks.of(row) > limit} for row in test]
+        low, high = made.band
+        over = [row | {"over": made.ranks.of(row) > made.limit} for row in mine if row["part"] == "test"]
         lines.append((
-            style, len(first), f"{limit:.3f}", f"{low:.1%}–{high:.1%}",
+            style, made.healthy, f"{made.limit:.3f}", f"{low:.1%}–{high:.1%}",
             share([row for row in over if clean(row)], lambda row: row["over"]),
             share([row for row in over if shown(row)], lambda row: row["over"]),
         ))  # fmt: skip
-        for code, factor in ranks.allowed(limit).items():
+        for code, factor in made.allowed.items():
             allowed.setdefault(code, {})[style] = f"{factor:g}"
     factors = [(code, *(by.get(name, "–") for name in NAMES)) for code, by in sorted(allowed.items())]
     head = (
@@ -365,7 +310,7 @@ def _promise(rows: Sequence[Row]) -> list[str]:
         f" that has {FEWEST_OF_A_FAMILY}); the threshold holds for runs exchangeable with these. Real logs are not.",
         "", *_table(head, lines),
         "", "The factor on a code's thresholds of today (1; looser below) from which a run would be over that threshold,"
-        " pooled over families; –: from none that was tried.",
+        " pooled over families; –: from none that was tried. `gandoctor lab calibrate` tightens those over 1.",
         "", *_table(("code", *NAMES), factors),
     ]  # fmt: skip
 

@@ -25,15 +25,16 @@ def test_calibrate_uses_the_part_fit_alone(tmp_path: Path) -> None:
     fit = [one | {"part": "fit"} for one in primaries()]
     write_table([*fit, *(row(primary="GD102") for _ in range(500))], tmp_path / "t.csv.xz")
     before = (rules_folder() / "calibration.toml").read_bytes()
-    done = CliRunner().invoke(
-        main, ["lab", "calibrate", str(tmp_path / "t.csv.xz"), "-o", str(tmp_path / "c.toml")]
-    )
+    folder = tmp_path / "rules"
+    done = CliRunner().invoke(main, ["lab", "calibrate", str(tmp_path / "t.csv.xz"), "-o", str(folder)])
     assert done.exit_code == 0, done.output
-    made = tomllib.loads((tmp_path / "c.toml").read_text(encoding="utf-8"))
+    made = tomllib.loads((folder / "calibration.toml").read_text(encoding="utf-8"))
     assert made["lab"]["primaries"] == 240
     assert "GD102" not in made["lab"]["code"]
     assert "seeds 5000 to 5000" in made["lab"]["fitted_on"]
     assert (rules_folder() / "calibration.toml").read_bytes() == before
+    thresholds = tomllib.loads((folder / "thresholds.toml").read_text(encoding="utf-8"))
+    assert thresholds["lab"]["factors"] == {}  # no healthy run of *calibrate*: nothing to promise
 
 
 @pytest.mark.parametrize("words", [["report"], ["calibrate"]])

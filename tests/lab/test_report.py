@@ -7,7 +7,8 @@ import pytest
 
 from gandoctor.errors import UserError
 from gandoctor.lab import command
-from gandoctor.lab.report import Ranks, clean, report, scores_of
+from gandoctor.lab.promise import Ranks, clean, scores_of
+from gandoctor.lab.report import report
 from gandoctor.lab.table import Row, read_table, write_table
 from tests.lab.rows import healthy, in_every_style, row
 
