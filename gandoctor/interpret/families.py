@@ -158,6 +158,17 @@ class Form:
             return 1 - g / self.g_equilibrium
         return (g / self.g_factor - self.family.g) / self.family.debt_unit
 
+    def d_at(self, lead: float) -> float:
+        """D's loss as logged at a lead."""
+        assert self.d_equilibrium is not None
+        return (1 - lead) * self.d_equilibrium
+
+    def g_at(self, debt: float) -> float:
+        """G's loss as logged at a debt."""
+        if self.family.name == "minimax":
+            return (1 - debt) * self.g_equilibrium
+        return (self.family.g + debt * self.family.debt_unit) * self.g_factor
+
     def short_of_outputs(self, d: Values, real: Values, fake: Values) -> Values:
         """How far D's loss as logged lies below what its mean raw outputs allow, in the size of that.
 

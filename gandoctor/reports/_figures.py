@@ -7,7 +7,7 @@ that no spike is lost; over them lie block medians.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from gandoctor.interpret.view import Track
 from gandoctor.reports._heat import HeatMap, heat_maps
 from gandoctor.reports.texts import number, say
 from gandoctor.run import Steps, Values
+from gandoctor.thresholds import limits
 
 if TYPE_CHECKING:
     from gandoctor.interpret.by_layer import Quantity
@@ -57,11 +58,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A horizontal line with a meaning, e.g. a loss at equilibrium."""
+    """A horizontal line with a meaning, e.g. a loss at equilibrium. until: where the band from it on ends,
+    at most where the values do: it must not make the axis longer.
+    """
 
     value: float
     network: str
     text: str
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +201,17 @@ def _losses(view: RunView, used: set[str], lang: str) -> _Group:
     tracks += _take(view, rest, used)
     group = _Group("losses", _titled(say("figure-losses", lang), view), view, tracks)
     if game.scale.defined and game.started is not None:
-        best = game.scale.best
-        ends = (("D", best.d_equilibrium, game.d), ("G", best.g_equilibrium, game.g))
-        for network, value, track in ends:
+        best, bounds = game.scale.best, limits("GD201")
+        starved = bounds["saturated" if game.scale.saturates else "starved"].value
+        ends = (
+            ("D", best.d_equilibrium, best.d_at(bounds["won"].value), game.d),
+            ("G", best.g_equilibrium, best.g_at(starved), game.g),
+        )
+        for network, value, until, track in ends:
             if value is not None and np.isfinite(value) and len(track) and (network == "D" or game.alone):
-                text = say("equilibrium", lang, network=network, value=number(value))
-                group.levels.append(Level(float(value), network, text))
+                key = f"equilibrium-{network.lower()}"
+                text = say(key, lang, value=number(value), until=number(round(until, 2)))
+                group.levels.append(Level(float(value), network, text, float(until)))
     return group
 
 
@@ -258,7 +267,7 @@ def _figure(group: _Group, points: int, most: int) -> Figure:
         title=group.title,
         pair=group.view.pair,
         lines=lines,
-        levels=levels,
+        levels=tuple(replace(one, until=min(max(one.until, lowest), highest)) for one in levels),
         log=bool(lowest > 0 and low * _LOG_FROM < high),
         focus=(low - pad, high + pad) if wide else None,
         left_out=max(len(group.tracks) - most, 0),

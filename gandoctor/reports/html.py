@@ -432,7 +432,10 @@ def _figure_data(figure: Figure | HeatMap) -> dict[str, Any]:
         "id": figure.id,
         "pair": clean(figure.pair),
         "lines": [_line_data(line) for line in figure.lines],
-        "levels": [{"value": one.value, "network": one.network, "text": one.text} for one in figure.levels],
+        "levels": [
+            {"value": one.value, "until": one.until, "network": one.network, "text": one.text}
+            for one in figure.levels
+        ],
         "log": figure.log,
         "focus": figure.focus,
         "empty": figure.empty,

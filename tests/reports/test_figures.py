@@ -73,6 +73,12 @@ def test_each_pair_has_its_figures_losses_first() -> None:
 def test_the_equilibrium_is_a_level_where_the_family_has_one() -> None:
     levels = by_id(samples.healthy())["losses"].levels
     assert [(level.network, round(level.value, 3)) for level in levels] == [("D", 1.386), ("G", 0.693)]
+    assert "0.21" in levels[0].text  # a lead of 85%
+    assert "4.85" in levels[1].text  # a debt of 6 scales
+    shown = np.concatenate([line.values for line in by_id(samples.healthy())["losses"].lines])
+    assert [level.until for level in levels] == pytest.approx(
+        [max(0.208, shown.min()), min(4.852, shown.max())], abs=1e-3
+    )
     assert by_id(samples.wgan())["losses"].levels == ()
 
 

@@ -220,11 +220,17 @@
     type: "rect", x0, x1, y0: 0, y1: 1, yref: "paper", layer: "below", fillcolor: fill, opacity, line: { width: 0 },
   });
 
+  const band = ({ value, until, network }) => ({
+    type: "rect", xref: "paper", x0: 0, x1: 1, y0: value, y1: until, layer: "below", opacity: 0.07,
+    fillcolor: color(tones[network]), line: { width: 0 },
+  });
+
   const about = (finding, figure) => !finding.pair || !figure.pair || finding.pair === figure.pair;
 
   const shapes = (figure) => {
-    const made = data.findings.filter((one) => one.severity !== "info" && one !== selected && about(one, figure))
-      .map((one) => upright(one.onset, { opacity: 0.45 }));
+    const made = figure.levels.map(band);
+    made.push(...data.findings.filter((one) => one.severity !== "info" && one !== selected && about(one, figure))
+      .map((one) => upright(one.onset, { opacity: 0.45 })));
     if (selected && about(selected, figure)) {
       const end = selected.end === null ? data.span[1] : selected.end;
       made.push(stretch(selected.onset, end, tone(selected), 0.09));
