@@ -75,10 +75,10 @@ def test_the_equilibrium_is_a_level_where_the_family_has_one() -> None:
     assert [(level.network, round(level.value, 3)) for level in levels] == [("D", 1.386), ("G", 0.693)]
     assert "0.21" in levels[0].text  # a lead of 85%
     assert "4.85" in levels[1].text  # a debt of 6 scales
-    shown = np.concatenate([line.values for line in by_id(samples.healthy())["losses"].lines])
-    assert [level.until for level in levels] == pytest.approx(
-        [max(0.208, shown.min()), min(4.852, shown.max())], abs=1e-3
-    )
+    lines = by_id(samples.healthy())["losses"].lines
+    shown = np.concatenate([[level.value for level in levels], *(line.values for line in lines)])
+    for level in levels:  # no further than the values, lest the axis grow
+        assert shown.min() - 1e-9 <= level.until <= shown.max() + 1e-9
     assert by_id(samples.wgan())["losses"].levels == ()
 
 
