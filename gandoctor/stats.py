@@ -24,7 +24,11 @@ def mad(values: Values) -> float:
     >>> mad(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
     1.0
     """
-    return float(np.median(np.abs(values - np.median(values)))) if len(values) else float("nan")
+    return _mad(values, float(np.median(values))) if len(values) else float("nan")
+
+
+def _mad(values: Values, middle: float) -> float:
+    return float(np.median(np.abs(values - middle)))
 
 
 def noise(values: Values, reach: float = 4.0) -> Values:
@@ -35,7 +39,8 @@ def noise(values: Values, reach: float = 4.0) -> Values:
     >>> noise(np.array([1.0, 3.0, 1.0, 3.0])).tolist()
     [-1.0, 1.0, -1.0, 1.0]
     """
-    middle, width = float(np.median(values)), reach * MAD_TO_SIGMA * mad(values)
+    middle = float(np.median(values))
+    width = reach * MAD_TO_SIGMA * _mad(values, middle)
     inside: Values = np.clip(values, middle - width, middle + width) if width > 0 else values
     around: Values = inside - inside.mean()
     return around
@@ -50,7 +55,11 @@ def memory(values: Values) -> float:
     >>> memory(np.array([1.0, 3.0, 1.0, 3.0]))
     -0.75
     """
-    around = noise(values)
+    return remembered(values, noise(values))
+
+
+def remembered(values: Values, around: Values) -> float:
+    """The same, where `noise(values)` is at hand."""
     power = float(around @ around)
     rounding = len(values) * (1e-12 * float(np.max(np.abs(values)))) ** 2
     return float(around[1:] @ around[:-1]) / power if power > rounding else 0.0

@@ -188,7 +188,8 @@ def _jumping(view: RunView, limits: Limits, network: str, step: Signal, grad: Si
     start = int(late[0])
     highest = np.maximum.accumulate(moved[start:])
     places = range(start + width, len(steps) - width)
-    after = np.array([np.median(moved[at : at + width]) for at in places])
+    windows = np.lib.stride_tricks.sliding_window_view(moved, width)
+    after = np.median(windows[places.start : places.stop], axis=1)
     before = highest[width - 1 : width - 1 + len(after)]
     if not len(after) or before.min() <= 0:
         return

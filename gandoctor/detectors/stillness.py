@@ -23,7 +23,7 @@ from gandoctor.interpret.view import (
     Track,
 )
 from gandoctor.run import Steps, Values
-from gandoctor.stats import Mask, memory, noise, rolling_median
+from gandoctor.stats import Mask, noise, remembered, rolling_median
 from gandoctor.thresholds import Limits
 
 _MOST_POINTS = 10_000  # of a longer log every nth point: the jitter from batch to batch stays
@@ -246,8 +246,10 @@ def _noise(values: Sequence[Values]) -> tuple[float, float, float]:
     real, fake, *spreads = values
     means = [one / float(np.median(spread)) for one, spread in zip((real, fake), spreads, strict=True)]
     widths = [np.log(np.maximum(spread, _TINY)) for spread in spreads]
-    wide = [max(float(np.std(noise(one))) for one in pair) for pair in (means, widths)]
-    return wide[0], wide[1], max(memory(one) for one in (*means, *widths))
+    noises = [[noise(one) for one in pair] for pair in (means, widths)]
+    wide = [max(float(np.std(around)) for around in pair) for pair in noises]
+    pairs = zip((*means, *widths), (*noises[0], *noises[1]), strict=True)
+    return wide[0], wide[1], max(remembered(one, around) for one, around in pairs)
 
 
 @detector("GD204", needs=(G_STEP, G_WEIGHT), min_points=40)

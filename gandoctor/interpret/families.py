@@ -13,6 +13,7 @@ function of G's loss. What lies below comes from two different games.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -293,10 +294,11 @@ MISFIT = 6.0
 def infer(seen: Evidence) -> Scale:
     """The loss family and the form in which it was logged, from names, configuration and values."""
     weighed = []
+    levels = _levels(seen)
     for form in _forms(seen):
         score = np.log(form.family.prior) + _form_prior(form, seen) + seen.said.get(form.family.name, 0.0)
-        fit = _ranges(form, seen) + _jensen(form, seen) + _outputs(form, seen)
-        score += fit + _start(form, seen)
+        fit = _ranges(form, seen, levels) + _jensen(form, seen) + _outputs(form, seen)
+        score += fit + _start(form, seen, levels)
         if seen.surely:
             score += 0.0 if form.family.name == seen.surely else -50.0
         weighed.append((float(score), fit, form))
@@ -340,12 +342,34 @@ def _form_prior(form: Form, seen: Evidence) -> float:
     )
 
 
-def _ranges(form: Form, seen: Evidence) -> float:
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """Of D's loss and G's as logged: 2%, middle and 98% of all values; middle and largest of the first three."""
+
+    d: tuple[float, float]
+    g: tuple[float, float, float]
+    d_early: float
+    d_top: float
+    g_early: float
+
+
+def _levels(seen: Evidence) -> _Levels:
+    d, g = (np.empty(0) if one is None else one for one in (seen.d, seen.g))
+    nothing = (math.nan, math.nan, math.nan)
+    d_low, d_mid, _ = np.quantile(d, (0.02, 0.5, 0.98)).tolist() if len(d) else nothing
+    low, mid, high = np.quantile(g, (0.02, 0.5, 0.98)).tolist() if len(g) else nothing
+    early, g_early = (float(np.median(one[:3])) if len(one) >= 3 else math.nan for one in (d, g))
+    return _Levels(
+        (d_low, d_mid), (low, mid, high), early, float(d[:3].max()) if len(d) else math.nan, g_early
+    )
+
+
+def _ranges(form: Form, seen: Evidence, levels: _Levels) -> float:
     """Values that the family cannot take."""
     score = 0.0
     family = form.family
     if seen.d is not None and len(seen.d):
-        low, mid = np.quantile(seen.d / form.d_factor, (0.02, 0.5))
+        low, mid = (one / form.d_factor for one in levels.d)
         score -= 12.0 * (low < family.d_low - RESOLUTION) + 6.0 * (mid > family.d_high)
         if family.d_half is None:  # a critic better than chance has a negative loss
             negative = family.name != "began"
@@ -353,7 +377,7 @@ def _ranges(form: Form, seen: Evidence) -> float:
         if family.d_half is not None:  # for long worse than blind: not the level of this form
             score -= 4.0 * (mid > 2.7 * family.d_half) + 12.0 * (mid > 40 * family.d_half)
     if seen.g is not None and len(seen.g):
-        low, mid, high = np.quantile(seen.g / form.g_factor, (0.02, 0.5, 0.98))
+        low, mid, high = (one / form.g_factor for one in levels.g)
         score -= 12.0 * (low < family.g_low - RESOLUTION) + 8.0 * (mid > family.g_high)
         score -= 1.5 * (high > family.g_high + RESOLUTION) + 6.0 * (mid < family.g_low)
         if family.name == "minimax":  # G's loss is minus the fake half, but for a step between them
@@ -391,7 +415,7 @@ def _jensen(form: Form, seen: Evidence) -> float:
     return score
 
 
-def _start(form: Form, seen: Evidence) -> float:
+def _start(form: Form, seen: Evidence, levels: _Levels) -> float:
     """The first losses lie near the equilibrium, for a D whose outputs start near 0.
 
     He-initialised networks start anywhere within a factor of two, so this only weighs.
@@ -400,15 +424,15 @@ def _start(form: Form, seen: Evidence) -> float:
     if form.family.d_half is None or form.d_equilibrium is None:
         return -1.0 if seen.start else 0.0
     if seen.d is not None and len(seen.d) >= 3:
-        early = float(np.median(seen.d[:3])) / form.d_equilibrium
+        early = levels.d_early / form.d_equilibrium
         if seen.start and form.family.name != "lsgan":
             score -= min(2.0, 4.0 * abs(np.log(max(early, 1e-3))) ** 2)
         # D starts blind, so its first losses are not far above the equilibrium.
         # Least squares starts with outputs near 0, which costs the reals 1: twice the equilibrium.
-        above = float(np.max(seen.d[:3])) / form.d_equilibrium / (2.0 if form.family.name == "lsgan" else 1.0)
+        above = levels.d_top / form.d_equilibrium / (2.0 if form.family.name == "lsgan" else 1.0)
         score -= 1.5 * (above > 1.35) + 1.5 * (above > 2.2)
     if seen.start and seen.g is not None and len(seen.g) >= 3 and np.isfinite(form.family.g):
-        off = abs(float(np.median(seen.g[:3])) - form.g_equilibrium) / (form.family.debt_unit * form.g_factor)
+        off = abs(levels.g_early - form.g_equilibrium) / (form.family.debt_unit * form.g_factor)
         score -= min(1.5, 2.0 * off**2)
     return float(score)
 
