@@ -45,6 +45,11 @@ def report(table: Path, write: Path | None, part: str = "test") -> str:
             write_table(rows, write / TABLE)
         name = REPORT if part == "test" else f"{part}-{REPORT}"
         (write / name).write_text(f"# Detection study: every figure\n\n{text}", encoding="utf-8")
+        if part == "test":
+            from gandoctor.lab.charts import charts
+
+            for file, svg in charts(rows).items():
+                (write / file).write_text(svg, encoding="utf-8")
     if part == "test":
         _note(rows, folder / EVALUATIONS)
     return text

@@ -107,6 +107,12 @@ def found(row: Row) -> set[str]:
     return {one.split(":")[0] for one in row["findings"].split()}
 
 
+def named_by_peers(row: Row) -> str:
+    """What the first of the peers' rules that fires would name, "" where none does."""
+    fired = row["peers"].split()
+    return RULES[fired[0]] if fired else ""
+
+
 def _of(rows: Iterable[Row], style: str) -> list[Row]:
     return [row for row in rows if row["style"] == style]
 
@@ -319,10 +325,6 @@ def _peers(test: Sequence[Row]) -> list[str]:
     mine = _of(test, PEER_STYLE)
     healthy, ill = [row for row in mine if clean(row)], [row for row in mine if row["outcome"] == ILL]
 
-    def named(row: Row) -> str:
-        fired = row["peers"].split()
-        return RULES[fired[0]] if fired else ""
-
     def fires(rule: str) -> Callable[[Row], bool]:
         return lambda row: rule in row["peers"].split()
 
@@ -336,7 +338,9 @@ def _peers(test: Sequence[Row]) -> list[str]:
             [row for row in own if row["outcome"] == ILL],
             [row for row in own if shown(row)],
         )
-        peers = (lambda row: bool(row["peers"]),) * 2 + (lambda row: named(row) in row["acceptable"].split(),)
+        peers = (lambda row: bool(row["peers"]),) * 2 + (
+            lambda row: named_by_peers(row) in row["acceptable"].split(),
+        )
         ours = (alarmed, alarmed, right)
         for who, hits in (("any of them", peers), ("gandoctor", ours)):
             lines.append((f"{who}, {style}", "", *(share(*pair) for pair in zip(groups, hits, strict=True))))
