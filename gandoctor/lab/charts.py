@@ -16,7 +16,7 @@ from gandoctor.lab.table import Row
 from gandoctor.stats import wilson
 
 FEWEST = 30  # runs in which a code is true
-WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 720, 210, 40, 46, 26, 44
+WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 760, 250, 40, 46, 26, 44
 OURS, THEIRS, INK, GRID = "#2166ac", "#b35806", "#333", "#ddd"  # told apart without red against green
 TONES = ("#b35806", "#2166ac", "#5e3c99", "#1b7837", "#666666")
 _SIDE = 420
@@ -109,7 +109,6 @@ def _confidence(rows: Sequence[Row], fit: Sequence[Row]) -> str:
             yield _text(below, place(0, 0)[1] + 18, f"{share:.0%}", "middle")
         yield _line(*place(0, 0), *place(1, 1), "#999", 1, "4 4")
         yield _text(place(0.5, 0)[0], place(0, 0)[1] + 38, "confidence given", "middle")
-        yield _text(64, TOP - 14, "share right", "start")
         for tone, style in zip(TONES, NAMES, strict=True):
             mine = judged([row for row in rows if row["style"] == style])
             if lab is None or len(mine) < 10:
@@ -127,7 +126,7 @@ def _confidence(rows: Sequence[Row], fit: Sequence[Row]) -> str:
             yield f'<circle cx="{_SIDE + 70}" cy="{TOP + 20 * row:.1f}" r="5" fill="{tone}"/>'
             yield _text(_SIDE + 82, TOP + 20 * row + 4, f"{style}, {len(mine)} primaries", "start")
 
-    return _svg("Confidence of the primary, and how often it is right", WIDTH, size, body())
+    return _svg("How often the primary is right, by the confidence given", WIDTH, size, body())
 
 
 def _svg(title: str, width: float, height: float, body: Iterable[str]) -> str:

@@ -104,7 +104,16 @@ def share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> str:
 
 def found(row: Row) -> set[str]:
     """The codes found as a warning or worse."""
-    return {one.split(":")[0] for one in row["findings"].split()}
+    return {code for code, severity, _ in _findings(row) if severity != "info"}
+
+
+def mentioned(row: Row) -> set[str]:
+    """The codes said as information only."""
+    return {code for code, _, _ in _findings(row)} - found(row)
+
+
+def _findings(row: Row) -> list[list[str]]:
+    return [one.split(":") for one in row["findings"].split()]
 
 
 def named_by_peers(row: Row) -> str:
@@ -182,7 +191,9 @@ def _codes(test: Sequence[Row]) -> list[str]:
             called = [row for row in mine if code in found(row) and _state(row, code) != "unknown"]
             hits = sum(code in found(row) for row in examined)
             good = sum(code in row["true"].split() for row in called)
-            cells.append(f"{_ratio(hits, len(examined))} of {len(true)}; {_ratio(good, len(called))}")
+            noted = sum(code in mentioned(row) for row in examined)
+            more = f" (+{noted} as information)" if noted else ""
+            cells.append(f"{_ratio(hits, len(examined))}{more} of {len(true)}; {_ratio(good, len(called))}")
         lines.append(cells)
     return [
         "Recall: found of those examined, of all runs in which it is true. Then precision: true of those found;"

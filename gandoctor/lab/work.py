@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gandoctor.api import load_all
-from gandoctor.findings import Severity, State
+from gandoctor.findings import State
 from gandoctor.judge.confidence import features
 from gandoctor.judge.diagnose import diagnose_run
 from gandoctor.lab.design import WRONG_FROM, Configuration
@@ -179,7 +179,7 @@ def _diagnosed(run: Run, config: TrainConfig) -> Row:
     """What is said of a run, how strongly it shows each symptom, and what the peers' rules say."""
     diagnosis = diagnose_run(run)
     examined = [line.code for line in diagnosis.coverage if line.state is State.EXAMINED]
-    found = [one.finding for one in diagnosis.findings if one.finding.severity > Severity.INFO]
+    found = [one.finding for one in diagnosis.findings]
     strengths = scores(diagnosis.views, examined)
     own = {config.log.tags.get(tag, tag): tag for tag in _PEERS_READ}
     row: Row = {

@@ -148,3 +148,10 @@ def test_each_look_at_the_test_runs_is_noted(tmp_path: Path) -> None:
     assert again == text
     assert len((tmp_path / "out" / "evaluations.csv").read_text(encoding="utf-8").splitlines()) == 4
     assert clean(healthy())
+
+
+def test_information_is_counted_apart() -> None:
+    rows = [row(**{"true": "GD605", "examined": "GD605", "findings": said, "primary": "GD605"}) for said in (
+        "GD605:info:5", "GD605:warning:5", "",
+    )]  # fmt: skip
+    assert line(section(report(rows), "Codes"), "GD605")[3].startswith("1/3 = 33% (+1 as information) of 3")
