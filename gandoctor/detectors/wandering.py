@@ -92,8 +92,8 @@ def _outrun(view: RunView, limits: Limits, most: float) -> _Outrun | None:
     """The stretch to the end of the run in which fakes wander before a D of a pair accuracy below `most`."""
     tracks = [view.part(signal, side) for signal in (SCORES, SPREADS) for side in ("real", "fake")]
     steps, values = view.aligned(*(view.every_nth(track, _MOST_POINTS) for track in tracks))
-    if len(steps) < 60:
-        return None
+    if len(steps) < 60 or view.conditional:
+        return None  # what is made from different inputs differs from batch to batch by right
     real, fake, real_spread, fake_spread = values
     wide = np.sqrt(real_spread**2 + fake_spread**2)
     if not float(np.median(wide)) > 0:
@@ -111,6 +111,8 @@ def _outrun(view: RunView, limits: Limits, most: float) -> _Outrun | None:
         noise >= (limits["noise"] if known else limits["noise_guessed"]).value
     )
     beside = (moved >= limits["beside_bursts"].value) & (bursts >= limits["burst"].value)
+    if known:
+        beside &= noise >= limits["noise_guessed"].value
     for mask, ratio in ((alone, math.nan), (beside, bursts)):
         stretch = view.stretch(at, mask, share=limits["lasting"].value)
         if stretch is None or (stretch.end is not None and stretch.end < first + _CALM * (last - first)):

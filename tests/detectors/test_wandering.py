@@ -94,6 +94,17 @@ def test_bursts_of_the_gradient_make_less_enough() -> None:
     assert measured(finding)["p95 / p50 of G's gradient norm"] > 2.5
 
 
+def test_bursts_do_not_make_a_signal_of_the_noise_of_a_known_batch() -> None:
+    small = run(0.1, -0.1, (1.0, 1.0), 4, gradient=bursting(5.0), settings={"batch_size": 4})
+    assert not wander(small)
+
+
+def test_images_made_from_different_inputs_differ_by_right() -> None:
+    played = game("non-saturating", 0.0, hops(1.0), spread=(1.0, 0.3))
+    made = make_run({**{tag: played[tag] for tag in OUTPUTS}, "loss_G_L1": noisy(level(0.3), 0.1)})
+    assert not wander(made)
+
+
 def test_bursts_alone_are_quiet() -> None:
     assert not wander(run(0.1, -0.1, (1.0, 1.0), gradient=bursting(9.0)))
 
