@@ -6,7 +6,7 @@ from __future__ import annotations
 class UserError(Exception):
     """A mistake in the input or the call, worded for the person who can mend it.
 
-    `cli.py` prints it and turns it into an exit code; nothing else catches it.
+    `gandoctor.cli` prints it and turns it into an exit code; nothing else catches it.
     """
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:

@@ -1,0 +1,5 @@
+"""`python -m gandoctor.cli`."""
+
+from gandoctor.cli import main
+
+main()
