@@ -30,6 +30,7 @@ from gandoctor.interpret.view import (
     G_STEP,
     G_WEIGHT,
     SCORES,
+    SPREADS,
     RunView,
     Signal,
 )
@@ -201,6 +202,33 @@ def g_against_its_outputs(view: RunView, limits: Limits) -> Iterator[Finding | N
     evidence = Evidence(Kind.GAME, "share of points with G's loss at plus the mean output on fakes", share,
                         limits["share"], tags, view.window(stretch))  # fmt: skip
     params: dict[str, Param] = {"check": "sign", "share": share}
+    lasting = stretch.end is None
+    severity = Severity.ERROR if lasting else Severity.WARNING
+    yield Finding("GD701", severity, stretch, (evidence,), view.subject("G"), params, overwhelming=lasting)
+
+
+@detector("GD701", needs=(G_LOSS, SCORES, SPREADS), min_points=40)
+def g_below_every_family(view: RunView, limits: Limits) -> Iterator[Finding]:
+    """Report a G loss further below 0 than any family's can lie for such outputs of D: its sign is wrong.
+
+    Minimax has −E softplus(C), hinge and critics −E C; both are at least −(E|C| + log 2), and E|C| is at most
+    |mean| + standard deviation. A weight on the loss may multiply that; a loss of least squares with the wrong
+    sign goes with the square. Means of probabilities say nothing of the outputs behind them: quiet.
+    """
+    game = view.game
+    fake, real = view.part(SCORES, "fake"), view.part(SCORES, "real")
+    steps, (g, f, spread) = view.aligned(game.g, fake, view.part(SPREADS, "fake"))
+    if not game.alone or not len(steps) or (len(real) and families.probabilities(real.values, fake.values)):
+        return
+    ratio = -g / (np.abs(f) + spread + families.LOG2)
+    bound, share = limits["below"], limits["share"]
+    stretch = view.stretch(steps, ratio >= bound.value, share=share.value, hold=0.7)
+    if stretch is None:
+        return
+    value = float(np.median(ratio[view.inside(stretch, steps)]))
+    evidence = Evidence(Kind.GAME, "minus G's loss / the size of D's outputs on fakes", value, bound,
+                        (*game.g.tags, *fake.tags), view.window(stretch))  # fmt: skip
+    params: dict[str, Param] = {"check": "sign", "share": stretch.share}
     lasting = stretch.end is None
     severity = Severity.ERROR if lasting else Severity.WARNING
     yield Finding("GD701", severity, stretch, (evidence,), view.subject("G"), params, overwhelming=lasting)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from gandoctor.detectors.implementation import (
     d_gradients_add_up,
     double_sigmoid,
     g_against_its_outputs,
+    g_below_every_family,
     g_gradients_add_up,
     negative_cross_entropy,
     out_of_range,
@@ -121,10 +124,23 @@ def trained(
 
 CRITIC = game("wgan", ramp(1, 6), ramp(-1, -6))
 LEAST_SQUARES = game("lsgan", 1.02, 0.35, spread=0.25)
+
+
+def outputs_and_spreads(played: Mapping[str, Values], weight: float = 1.0) -> Run:
+    tags = ("loss_D", "out/real", "out/fake", "out/real_std", "out/fake_std")
+    return make_run({**{tag: played[tag] for tag in tags}, "loss_G": weight * played["loss_G"]})
+
+
+def wrong_sign_of_least_squares() -> Run:
+    """G runs from D's labels: least squares grow with the square of D's outputs."""
+    return outputs_and_spreads(game("lsgan", ramp(1, 50), ramp(0, -900), spread=(1.0, 40.0)), -1.0)
+
+
 FIRES = {
     "below_the_floor": swapped(),
     "outputs_contradict": swapped(),
     "g_against_its_outputs": with_outputs(CRITIC, loss_G=-CRITIC["loss_G"]),
+    "g_below_every_family": wrong_sign_of_least_squares(),
     "negative_cross_entropy": wrong_sign(),
     "double_sigmoid": make_run(double()),
     "out_of_range": logged(CRITIC, settings={"gan_mode": "vanilla"}),
@@ -135,6 +151,7 @@ SILENT = {
     "below_the_floor": named(game("non-saturating", ramp(0, 2), ramp(0, -2))),
     "outputs_contradict": with_outputs(game("non-saturating", ramp(0, 2), ramp(0, -2))),
     "g_against_its_outputs": with_outputs(LEAST_SQUARES),
+    "g_below_every_family": outputs_and_spreads(game("minimax", ramp(0, 3), ramp(0, 40))),
     "negative_cross_entropy": logged(game("minimax", ramp(0, 3), ramp(0, -3))),
     "double_sigmoid": logged(
         game("non-saturating", 0.0, 0.0, spread=0.1), "loss_D_real", "loss_D_fake", "loss_G"
@@ -398,3 +415,21 @@ def test_silent_on_a_network_that_is_not_updated_at_every_step() -> None:
     run = trained(cleared=False)
     made = {tag: one.values * every_other for tag, one in run.series.items()}
     assert adding_up["G"](make_run(made)) == []
+
+
+# --- G's loss below what any family has
+
+
+def test_least_squares_with_the_wrong_sign() -> None:
+    finding = one_finding(hears(g_below_every_family)(wrong_sign_of_least_squares()))
+    assert finding.severity is Severity.ERROR
+    assert finding.params["check"] == "sign"
+    assert measured(finding)["minus G's loss / the size of D's outputs on fakes"] > 10
+
+
+@pytest.mark.parametrize("family", ["non-saturating", "minimax", "lsgan", "hinge", "wgan"])
+@pytest.mark.parametrize("fake", [-60.0, 0.0, 60.0])
+@pytest.mark.parametrize("weight", [1.0, 8.0])
+def test_no_family_goes_below_its_outputs(family: str, fake: float, weight: float) -> None:
+    played = game(family, 5.0, ramp(0, fake), spread=(1.0, 3.0))
+    assert hears(g_below_every_family)(outputs_and_spreads(played, weight)) == []
