@@ -278,10 +278,12 @@ def double_sigmoid(view: RunView, limits: Limits) -> Iterator[Finding | NotExami
     """
     game = view.game
     form = game.scale.best if game.scale.forms else None
-    name = form.family.name if form is not None else ""
     halves = bool(len(game.real) and len(game.fake))
+    # Raw outputs beside such losses contradict every family: then the values alone say which it is.
+    bent = halves and bool(len(game.g)) and float(game.g.values.min()) > _SIGMOID_LEAST
+    name = form.family.name if form is not None else "non-saturating" if bent else ""
     known = name == "non-saturating" or (name == "minimax" and halves)  # whose G loss is minus D's on fakes
-    if form is None or not known or not game.alone or form.d_factor != 1.0:
+    if not known or not game.alone or (form is not None and form.d_factor != 1.0):
         yield NotExamined("GD701", State.NOT_EXAMINABLE, "other-family", game.scale.name)
         return
     d, g, real, fake = (track.values for track in (game.d, game.g, game.real, game.fake))

@@ -16,7 +16,7 @@ from gandoctor.detectors.implementation import (
     out_of_range,
     outputs_contradict,
 )
-from gandoctor.findings import Kind, Severity
+from gandoctor.findings import Finding, Kind, Severity
 from gandoctor.run import Run, Values
 from tests.runs import (
     LOSSES,
@@ -433,3 +433,25 @@ def test_least_squares_with_the_wrong_sign() -> None:
 def test_no_family_goes_below_its_outputs(family: str, fake: float, weight: float) -> None:
     played = game(family, 5.0, ramp(0, fake), spread=(1.0, 3.0))
     assert hears(g_below_every_family)(outputs_and_spreads(played, weight)) == []
+
+
+def test_a_double_sigmoid_beside_the_raw_outputs_that_it_bends() -> None:
+    raw = dict(
+        zip(
+            ("out/real", "out/fake"),
+            (x.mean(1) for x in outputs_of(2.0, -2.0, points=400, seed=0)),
+            strict=True,
+        )
+    )
+    finding = one_finding(hears(double_sigmoid)(make_run({**double(), **raw})))
+    assert finding.params["check"] == "double-sigmoid"
+
+
+def test_unbent_losses_beside_outputs_that_contradict_them_are_no_double_sigmoid() -> None:
+    played = game("non-saturating", 2.0, -2.0)
+    assert not [
+        one for one in hears(double_sigmoid)(make_run({
+            **{tag: played[tag] for tag in ("loss_D_real", "loss_D_fake", "loss_G")},
+            "out/real": -3 * played["out/real"], "out/fake": -3 * played["out/fake"],
+        })) if isinstance(one, Finding)
+    ]  # fmt: skip
