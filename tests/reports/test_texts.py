@@ -97,6 +97,7 @@ def test_every_statistic_has_a_chinese_name() -> None:
 
 def test_every_threshold_has_a_chinese_unit_and_source() -> None:
     groups = tomllib.loads((rules_folder() / "thresholds.toml").read_text(encoding="utf-8"))
+    groups.pop("lab", None)  # what the lab wrote, not thresholds
     entries = [entry for group in groups.values() if isinstance(group, dict) for entry in group.values()]
     assert len(entries) > 100
     units = {one["unit"] for one in entries if texts.statistic(one["unit"], "zh") == one["unit"]}

@@ -228,7 +228,7 @@
   const about = (finding, figure) => !finding.pair || !figure.pair || finding.pair === figure.pair;
 
   const shapes = (figure) => {
-    const made = figure.levels.map(band);
+    const made = (figure.levels || []).map(band);
     made.push(...data.findings.filter((one) => one.severity !== "info" && one !== selected && about(one, figure))
       .map((one) => upright(one.onset, { opacity: 0.45 })));
     if (selected && about(selected, figure)) {
