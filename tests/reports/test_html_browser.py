@@ -165,7 +165,8 @@ def test_a_narrow_page_does_not_scroll_sideways(chained) -> None:
 
 
 def test_a_finding_is_marked_by_the_keyboard(chained) -> None:
-    shaded = "document.querySelector('.canvas').layout.shapes.find((one) => one.type === 'rect' && one.yref === 'paper').x0"
+    mark = "(one) => one.type === 'rect' && one.yref === 'paper'"  # a band around a level ends at values
+    shaded = f"document.querySelector('.canvas').layout.shapes.find({mark}).x0"
     assert chained.page.evaluate(shaded) == 4_000
     chained.page.locator(".lane").nth(2).focus()
     chained.page.keyboard.press("Enter")

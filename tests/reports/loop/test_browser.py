@@ -22,7 +22,8 @@ def test_both_sides_are_drawn_over_each_other(browser: object, tmp_path: Path) -
     dashes = [path.evaluate("(line) => line.style.strokeDasharray") for path in paths]
     drawn = [dash for dash in dashes if dash != "8px, 4px"]  # but for the levels
     assert [bool(dash) and dash != "none" for dash in drawn] == [True, True, False, False]
-    shaded = "document.querySelector('.canvas').layout.shapes.filter((one) => one.type === 'rect' && one.yref === 'paper').length"
+    mark = "(one) => one.type === 'rect' && one.yref === 'paper'"  # a band around a level ends at values
+    shaded = f"document.querySelector('.canvas').layout.shapes.filter({mark}).length"
     assert page.evaluate(shaded) == 0
     page.locator(".lane").first.click()
     page.wait_for_function(f"{shaded} === 2")
