@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,9 +11,10 @@ from gandoctor.detectors import detector
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity
 from gandoctor.interpret.view import D_LOSS, G_GRAD, G_LOSS, SCORES, SPREADS, RunView, Track
 from gandoctor.run import Values
-from gandoctor.stats import block_medians
+from gandoctor.stats import Mask, block_medians
 from gandoctor.thresholds import Limits
 
+_LATE, _FEWEST = 0.6, 24  # where bursts are sought, and in how many points
 _POINTS = 512  # for the spectrum: a period must show at least twice and at most 1/8 of the points
 
 
@@ -26,14 +28,9 @@ def gradients_burst(view: RunView, limits: Limits) -> Iterator[Finding]:
     if view.has(SCORES) and view.has(SPREADS):
         return
     track = view.get(G_GRAD)
-    first, last = view.extent(track.steps)
-    late = track.steps >= first + 0.6 * (last - first)
-    values = track.values[late]
-    if len(values) < 24 or np.median(values) <= 0:
-        return
-    ratio = float(np.quantile(values, 0.95) / np.median(values))
+    late, ratio = bursts(view, track)
     bound = limits["bursts"]
-    if ratio < bound.value:
+    if not ratio >= bound.value:
         return
     stretch = view.stretch(track.steps, late, share=0.1)
     if stretch is None:
@@ -43,6 +40,15 @@ def gradients_burst(view: RunView, limits: Limits) -> Iterator[Finding]:
     )
     params: dict[str, Param] = {"tag": track.tags[0], "share": stretch.share}
     yield Finding("GD102", Severity.WARNING, stretch, (evidence,), view.subject("G"), params)
+
+
+def bursts(view: RunView, track: Track) -> tuple[Mask, float]:
+    """The last 40% of the run, bool (n,), and p95 / p50 of the values there: NaN where they are too few, or 0."""
+    first, last = view.extent(track.steps)
+    late = track.steps >= first + _LATE * (last - first)
+    values = track.values[late]
+    middle = float(np.median(values)) if len(values) >= _FEWEST else 0.0
+    return late, float(np.quantile(values, 0.95)) / middle if middle > 0 else math.nan
 
 
 @detector("GD102", needs=(D_LOSS, G_LOSS), min_points=120)

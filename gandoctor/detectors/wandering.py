@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gandoctor.detectors import detector
+from gandoctor.detectors.oscillation import bursts
 from gandoctor.findings import Evidence, Finding, Kind, Param, Severity, Stretch
-from gandoctor.interpret.view import G_GRAD, SCORES, SPREADS, RunView, Track
+from gandoctor.interpret.view import G_GRAD, SCORES, SPREADS, RunView
 from gandoctor.run import Steps, Values
 from gandoctor.stats import MAD_TO_SIGMA
 from gandoctor.thresholds import Limits
@@ -21,7 +22,7 @@ _WINDOWS, _LEAST, _PART = (
     24,
     5,
 )  # places where the scatter is measured; points that it takes: a part of the run
-_LATE, _CALM = 0.6, 0.8  # the part that bursts are sought in; falling rates may quieten the last of it
+_CALM = 0.8  # of the run: falling rates may quieten what is left
 
 
 @detector("GD102", needs=(SCORES, SPREADS), min_points=60)
@@ -105,15 +106,16 @@ def _outrun(view: RunView, limits: Limits, most: float) -> _Outrun | None:
     spread = np.maximum(_smooth(fake_spread)[near], 1e-12 * _smooth(wide)[near])
     moved, noise = scatter / spread, scatter / (_smooth(wide)[near] * _batch_noise(view, real_spread))
     known = _batch(view) is not None
-    bursts, gradient = _bursts(view)
+    gradient = view.get(G_GRAD)
+    _, burst = bursts(view, gradient) if len(gradient) else (None, math.nan)
     first, last = view.extent(steps)
     alone = (moved >= limits["wander"].value) & (
         noise >= (limits["noise"] if known else limits["noise_guessed"]).value
     )
-    beside = (moved >= limits["beside_bursts"].value) & (bursts >= limits["burst"].value)
+    beside = (moved >= limits["beside_bursts"].value) & (burst >= limits["burst"].value)
     if known:
         beside &= noise >= limits["noise_guessed"].value
-    for mask, ratio in ((alone, math.nan), (beside, bursts)):
+    for mask, ratio in ((alone, math.nan), (beside, burst)):
         stretch = view.stretch(at, mask, share=limits["lasting"].value)
         if stretch is None or (stretch.end is not None and stretch.end < first + _CALM * (last - first)):
             continue
@@ -125,7 +127,7 @@ def _outrun(view: RunView, limits: Limits, most: float) -> _Outrun | None:
         there = view.inside(stretch, at)
         return _Outrun(
             stretch, float(np.median(moved[there])), float(np.median(noise[there])), known, accuracy, ratio,
-            tuple(tag for track in tracks for tag in track.tags), gradient,
+            tuple(tag for track in tracks for tag in track.tags), gradient.tags,
         )  # fmt: skip
     return None
 
@@ -168,14 +170,3 @@ def _batch_noise(view: RunView, spread: Values) -> float:
         return 1.0
     jitter = float(np.median(np.abs(np.diff(np.log(known))))) * MAD_TO_SIGMA / math.sqrt(2)
     return 1 / math.sqrt(1 + 1 / max(2 * jitter**2, 1e-12))
-
-
-def _bursts(view: RunView) -> tuple[float, tuple[str, ...]]:
-    """p95 / p50 of G's gradient norm in the last part of the run, NaN where it is not logged."""
-    track: Track = view.get(G_GRAD)
-    if not len(track):
-        return math.nan, ()
-    first, last = view.extent(track.steps)
-    values = track.values[track.steps >= first + _LATE * (last - first)]
-    middle = float(np.median(values)) if len(values) >= 24 else 0.0
-    return (float(np.quantile(values, 0.95)) / middle if middle > 0 else math.nan), track.tags
